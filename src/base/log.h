@@ -1,0 +1,38 @@
+/* log: one line per event, written at once to a descriptor that was handed over.
+ *
+ *   2026-11-21T19:13:33.123Z [412:smtp-17] I smtp.accept sid=… mid=… size=4096 (smtp_server.c:321)
+ *
+ * Milliseconds, [process:fiber], level, event name, the session and message at work, key=value,
+ * source file and line. Event names are constants that tests and metrics use too.
+ * Values that came from outside may hold anything: control
+ * characters in a line are written as '?', so nobody can forge a line. */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include "base/str.h"
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* What is at work now; a fiber switch changes it with log_context(). Texts may be empty. */
+struct log_context {
+	char fiber[24];
+	char session[24];
+	char message[24];
+};
+
+/* Lines go to `fd` (at first standard error) up to and including `level`. */
+void log_open(int fd, enum log_level level);
+/* Sets whom the following lines speak of; NULL for nobody. The struct stays the caller's. */
+void log_set_context(struct log_context *context);
+/* Never NULL: where the running session may note its ids. */
+struct log_context *log_context(void);
+void log_write(enum log_level level, const char *file, int line, const char *event, const char *fmt,
+	...) __attribute__((format(printf, 5, 6)));
+
+/* Macros, because file and line are the caller's. */
+#define log_error(event, ...) log_write(LOG_ERROR, __FILE__, __LINE__, event, __VA_ARGS__)
+#define log_warn(event, ...) log_write(LOG_WARN, __FILE__, __LINE__, event, __VA_ARGS__)
+#define log_info(event, ...) log_write(LOG_INFO, __FILE__, __LINE__, event, __VA_ARGS__)
+#define log_debug(event, ...) log_write(LOG_DEBUG, __FILE__, __LINE__, event, __VA_ARGS__)
+
+#endif
