@@ -1,0 +1,100 @@
+/* ask_mail: the questions a message raises on its way (kinds in questions.h). */
+#ifndef ASK_ASK_MAIL_H
+#define ASK_ASK_MAIL_H
+
+#include "ask/envelope.h"
+#include "conf/conf.h"
+#include "io/body.h"
+
+/* ---- ASK_RCPT. The answer is a reply for the peer: code 250 lets it pass. */
+enum listener { LISTENER_SMTP, LISTENER_SUBMISSION, LISTENER_SUBMISSIONS, LISTENER_LAST = 2 };
+struct ask_rcpt {
+	enum listener listener;
+	struct str client; /* IP address as text, without port */
+	struct str sender;
+	struct str recipient;
+};
+struct ask_rcpt_answer {
+	uint16_t code;
+	struct str text; /* with enhanced status code: "5.7.1 relaying denied: …" */
+};
+
+/* ---- ASK_ACCEPT. Success means on disk and synced (P1). */
+struct ask_accept {
+	uint64_t queue_id; /* made by edge with id_make(); a second one with the same id is refused */
+	uint64_t session_id;
+	struct envelope envelope;
+	struct str
+		prefix; /* header lines put in front of the body: Received, and on submission Date … */
+	struct body body;      /* size and spool; the descriptor travels beside */
+	struct str message_id; /* with its <>, or empty */
+	enum listener listener;
+	struct str client; /* "192.0.2.1" */
+	struct str helo;
+	struct str tls;        /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or empty */
+	bool has_8bit;         /* bytes above 127 in the content */
+	uint32_t longest_line; /* bytes without CRLF */
+};
+
+/* ---- ASK_SPOOL */
+struct ask_spool_answer {
+	uint64_t spool; /* for struct body */
+};
+
+/* ---- ASK_ADMIN. One ask for all verbs; who may is decided by store. */
+struct ask_admin {
+	struct str verb; /* "queue.list" */
+	struct str args; /* a JSON object, as the client sent it */
+};
+struct ask_admin_answer {
+	uint16_t status; /* HTTP: 200, 400, 403, 404, 409, 500, 503 */
+	struct str json; /* empty if fd 0 carries it */
+};
+
+/* ---- ASK_DELIVER */
+struct route {
+	struct str connector; /* its name, or empty: route by DNS or by domain */
+	struct str domain;    /* the recipients' domain, lower case */
+	struct str host;      /* empty: MX of `domain`; else this host's addresses (no MX) */
+	uint16_t port;
+	enum tls_level tls;
+	struct str sni;   /* name sent and checked; empty: the host */
+	struct str helo;  /* empty: server.hostname */
+	struct str trust; /* PEM anchors of the connector; empty: the trust store */
+};
+struct ask_deliver {
+	uint64_t queue_id;
+	struct envelope envelope; /* only the recipients of this attempt */
+	struct str prefix;
+	uint64_t body_size;
+	bool has_8bit;
+	struct route route;
+};
+enum delivery { DELIVERY_DONE, DELIVERY_TEMP, DELIVERY_PERM, DELIVERY_LAST = DELIVERY_PERM };
+struct recipient_result {
+	enum delivery outcome;
+	uint16_t code;          /* the peer's reply code, 0: it said nothing */
+	struct str enhanced;    /* "5.1.1", the peer's or ours */
+	struct str text;        /* the peer's reply, all lines joined by " / ", or our own sentence */
+	struct str command;     /* the command it answered: "RCPT TO", "end of data" */
+	struct str cause;       /* id of a row in mail/cause.c; empty if delivered */
+	struct str remote_host; /* "mx1.example.org" */
+	struct str remote_address; /* "192.0.2.1:25" */
+	struct str tls;            /* "TLSv1.3 … verified" as in the record, or why not */
+};
+struct ask_deliver_answer {
+	struct recipient_result *results; /* in the order of the envelope's recipients */
+	uint32_t result_count;
+	struct str record; /* packed struct record */
+};
+
+void xfer_ask_rcpt(struct xfer *x, void *v);           /* struct ask_rcpt */
+void xfer_ask_rcpt_answer(struct xfer *x, void *v);    /* struct ask_rcpt_answer */
+void xfer_ask_accept(struct xfer *x, void *v);         /* struct ask_accept */
+void xfer_ask_spool_answer(struct xfer *x, void *v);   /* struct ask_spool_answer */
+void xfer_ask_admin(struct xfer *x, void *v);          /* struct ask_admin */
+void xfer_ask_admin_answer(struct xfer *x, void *v);   /* struct ask_admin_answer */
+void xfer_ask_deliver(struct xfer *x, void *v);        /* struct ask_deliver */
+void xfer_ask_deliver_answer(struct xfer *x, void *v); /* struct ask_deliver_answer */
+
+#endif

@@ -1,0 +1,48 @@
+/* ask_serve: the questions between the supervisor and its roles (kinds in questions.h). */
+#ifndef ASK_ASK_SERVE_H
+#define ASK_ASK_SERVE_H
+
+#include "ask/ask_mail.h"
+#include "io/xfer.h"
+
+/* ---- serve and roles */
+struct ask_start {
+	struct str role;  /* "edge", "store", … */
+	struct str group; /* edge: "mx", "user", "control" */
+	struct str home;  /* absolute path; only store and keys get it */
+	uint32_t uid, gid;
+	uint8_t walls; /* enum sandbox_mode */
+	uint8_t log_level;
+};
+struct ask_link_peer {
+	struct str role; /* who is at the far end */
+};
+struct ask_listen {
+	uint32_t number; /* for ASK_UNLISTEN */
+	enum listener listener;
+	struct str address; /* "127.0.0.1:25" */
+};
+struct ask_snapshot {
+	uint64_t revision;
+	uint32_t role; /* enum conf_role */
+};
+struct ask_apply_answer {
+	struct str report; /* one line a role: "mx 7", or "relay not running" */
+};
+struct ask_service {
+	struct str op;    /* "list", "start", "stop" */
+	struct str group; /* "mx", "user", "relay" */
+};
+struct ask_service_answer {
+	struct str lines; /* "mx running 4711 restarts=0 walls=landlock,seccomp\n" … */
+};
+
+void xfer_ask_start(struct xfer *x, void *v);          /* struct ask_start */
+void xfer_ask_link_peer(struct xfer *x, void *v);      /* struct ask_link_peer */
+void xfer_ask_listen(struct xfer *x, void *v);         /* struct ask_listen */
+void xfer_ask_snapshot(struct xfer *x, void *v);       /* struct ask_snapshot */
+void xfer_ask_apply_answer(struct xfer *x, void *v);   /* struct ask_apply_answer */
+void xfer_ask_service(struct xfer *x, void *v);        /* struct ask_service */
+void xfer_ask_service_answer(struct xfer *x, void *v); /* struct ask_service_answer */
+
+#endif

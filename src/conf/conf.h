@@ -1,0 +1,102 @@
+/* conf: the settings as running code sees them: one immutable struct per revision, passed as an
+ * argument, never a global. Sessions keep the one they began with (conf_hold, conf_drop); new ones
+ * take the new. A role sees only the rows that settings.c marks for it; the others hold their zero.
+ *
+ * All slices and lists live in the conf's own arena. */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+
+/* Inbound, per listener (smtp.tls, submission.tls). */
+enum tls_inbound { TLS_INBOUND_OFF, TLS_INBOUND_AVAILABLE, TLS_INBOUND_REQUIRED };
+/* Outbound, the same four names everywhere (relay.tls, connectors). */
+enum tls_level { TLS_OFF, TLS_MAY, TLS_ENCRYPT, TLS_VERIFY };
+const char *tls_level_name(enum tls_level level);
+bool tls_level_parse(struct str s, enum tls_level *ret);
+
+struct conf_address { /* address:port, [v6]:port */
+	struct sockaddr_storage sa;
+	socklen_t len;
+	struct str text;
+};
+struct conf_addresses {
+	struct conf_address *at;
+	size_t n;
+};
+struct conf_network { /* 192.0.2.0/24, 2001:db8::/32, a single address */
+	int family;
+	unsigned char bytes[16];
+	unsigned bits;
+};
+struct conf_networks {
+	struct conf_network *at;
+	size_t n;
+};
+/* One certificate in use. The key is named by the SHA-256 of its SubjectPublicKeyInfo, in hex. */
+struct conf_certificate {
+	struct str name; /* host name it serves; the first one is the default */
+	struct str chain_pem;
+	struct str key_id;
+	bool self_signed;
+};
+/* relay.retry: the waits between attempts; the last one repeats. */
+struct conf_durations {
+	int64_t *ms;
+	size_t n;
+};
+
+struct conf {
+	struct arena *arena;
+	unsigned holders;
+	uint64_t revision;
+
+	struct str hostname; /* server.hostname */
+	struct conf_addresses listen_smtp, listen_submission, listen_submissions, listen_https;
+	enum tls_inbound smtp_tls, submission_tls;
+	enum tls_level relay_tls;
+	struct conf_networks relay_networks;
+	struct conf_durations relay_retry;
+	uint64_t relay_port;        /* for delivery by MX */
+	uint64_t relay_concurrency; /* connections to one destination */
+	uint64_t relay_timeout_ms, relay_connect_timeout_ms, relay_idle_ms;
+	int64_t queue_give_up_ms, record_keep_ms;
+	struct conf_addresses dns_servers;
+	struct str dns_trust_anchor; /* path */
+	uint64_t dns_timeout_ms;
+	struct str trust_store;                                     /* path */
+	uint64_t smtp_max_size, smtp_max_recipients, smtp_max_hops; /* hops: Received headers */
+	uint64_t smtp_max_errors, smtp_max_commands, smtp_timeout_ms, smtp_data_timeout_ms;
+	uint64_t smtp_session_ms, smtp_max_sessions, smtp_max_sessions_per_address;
+	uint64_t log_level, log_keep;
+
+	/* Not settings, but part of each snapshot for the roles that need them. */
+	struct conf_certificate *certificates; /* edge */
+	size_t certificate_count;
+};
+
+struct conf *conf_hold(struct conf *c);
+void conf_drop(struct conf *c);
+
+/* True if the address (IPv4 mapped in IPv6 counts as IPv4) is in one of the networks. */
+bool conf_networks_match(const struct conf_networks *n, const struct sockaddr *sa);
+
+/* Snapshots: numbered, one per role, as bytes in a sealed memfd. conf_pack() writes the rows that
+ * `role` gets out of `c`; conf_unpack() gives a new conf with one holder, or NULL with *err. */
+enum conf_role {
+	CONF_SERVE = 1,
+	CONF_EDGE = 2,
+	CONF_STORE = 4,
+	CONF_RELAY = 8,
+	CONF_KEYS = 16,
+};
+struct buf;
+void conf_pack(const struct conf *c, enum conf_role role, struct buf *out);
+struct conf *conf_unpack(struct str bytes, struct err *err);
+
+#endif

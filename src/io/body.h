@@ -1,0 +1,47 @@
+/* body: a message's content as a sealed descriptor. Whoever holds it can read it and nobody can
+ * alter it. Up to BODY_MEMORY_MAX bytes it is a sealed memfd; above, an unnamed file in the spool
+ * that `store` handed out (struct body_spool) and of which it takes its own read-only side back.
+ *
+ * A writer gathers 64 KB on the heap before it touches a descriptor. */
+#ifndef IO_BODY_H
+#define IO_BODY_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+enum { BODY_MEMORY_MAX = 1024 * 1024 };
+
+struct body {
+	int fd;         /* readable; sealed if it is a memfd; -1: none, or spool_id names it */
+	uint64_t size;  /* bytes */
+	uint64_t spool; /* nonzero: the spool file that `store` keeps under this number; fd is -1 */
+};
+
+/* Asks for a spool file: returns 0 with a writable descriptor and its number, or -1 with *err. */
+typedef int body_spool_open(void *arg, int *ret_fd, uint64_t *ret_spool, struct err *err);
+
+struct body_writer;
+/* `open_spool` NULL: everything stays in memory files. */
+struct body_writer *body_writer_new(body_spool_open *open_spool, void *arg);
+/* 0, or -1 with *err (ERR_TEMP: no space); after a failure every later call fails the same way. */
+int body_writer_add(struct body_writer *w, struct str bytes, struct err *err);
+uint64_t body_writer_size(const struct body_writer *w);
+/* Seals what was written and frees the writer; on failure too. */
+int body_writer_finish(struct body_writer *w, struct body *ret, struct err *err);
+/* Drops everything. NULL is allowed. */
+void body_writer_free(struct body_writer *w);
+
+/* A sealed memfd with these contents, for asks that carry more than a packet. -1 with *err. */
+int body_from_str(struct str bytes, const char *name, struct err *err);
+/* Checks what another role handed over: a memfd sealed against writing, growing, shrinking and
+ * sealing, or a regular file opened for reading only. Returns its size, or -1 with *err. */
+int64_t body_check(int fd, struct err *err);
+/* Maps a checked descriptor for reading; an empty one gives an empty slice. Unmap with body_unmap().
+ * `max` bounds its size. */
+int body_map(int fd, uint64_t max, struct str *ret, struct err *err);
+void body_unmap(struct str mapped);
+
+#endif

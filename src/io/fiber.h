@@ -1,0 +1,58 @@
+/* fiber: a stackful coroutine, so that a session is written straight down. A fiber has a name, a
+ * wait reason and a start time, never changes its thread, and runs until it waits or returns.
+ * Outside a fiber the waiting calls block, so the same code runs in a unit test.
+ *
+ * Invariants:
+ *   F1  The OpenSSL error queue is empty at every switch (asserted): it is per thread, not per fiber.
+ *   F2  errno is the fiber's own: saved and restored at the switch.
+ *   F3  The log context is the fiber's own.
+ *   F4  A fiber that was woken runs from the loop, never inside the waker.
+ * Stacks are small (FIBER_STACK): big buffers live on the heap. */
+#ifndef IO_FIBER_H
+#define IO_FIBER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct fiber;
+
+/* Runs fn(arg) in a new fiber, from the loop. `name` is copied (log and `fibers` show it). */
+struct fiber *fiber_start(const char *name, void (*fn)(void *), void *arg);
+/* NULL outside a fiber. */
+struct fiber *fiber_self(void);
+/* Fibers alive in this process. */
+unsigned fiber_count(void);
+
+enum { FIBER_NEVER = -1 };
+
+/* Parks the running fiber until fiber_wake() or until `timeout_ms` is over (FIBER_NEVER: none).
+ * `reason` is a literal: what it waits for, as a sentence fragment ("for the reply to RCPT").
+ * Returns false on time-out. Only inside a fiber. */
+bool fiber_park(const char *reason, int64_t timeout_ms);
+/* Makes a parked fiber run again soon; does nothing if it is not parked. */
+void fiber_wake(struct fiber *f);
+/* Lets time pass: parks in a fiber, sleeps outside. */
+void fiber_sleep(const char *reason, int64_t ms);
+
+/* Waiting for a descriptor. One fiber_fd per descriptor, registered edge-triggered with the loop at
+ * the first wait inside a fiber; the caller tries its call first and waits on EAGAIN. One reader and
+ * one writer may wait at a time. */
+struct fiber_fd;
+struct fiber_fd *fiber_fd_new(int fd);
+/* Forgets the descriptor, does not close it. No fiber may be waiting. */
+void fiber_fd_free(struct fiber_fd *w);
+enum fiber_dir { FIBER_READ, FIBER_WRITE };
+/* True when ready, false on time-out. */
+bool fiber_fd_wait(struct fiber_fd *w, enum fiber_dir dir, const char *reason, int64_t timeout_ms);
+
+/* Walks the fibers alive (for `fibers`): start with *at = NULL; NULL at the end. */
+struct fiber_info {
+	const char *name;
+	const char *reason; /* "running" for the running one */
+	int64_t started_ms; /* wall clock */
+	int64_t waiting_ms; /* for how long */
+};
+struct fiber *fiber_next(struct fiber *at, struct fiber_info *ret);
+
+#endif

@@ -1,0 +1,26 @@
+/* cause: the one reason why a message waits or came back. Stable ids with an owner and a next step,
+ * the same in queue, trace, DSN, log and metrics. The table stands in cause.c; an id is never
+ * reused or renamed. */
+#ifndef MAIL_CAUSE_H
+#define MAIL_CAUSE_H
+
+#include "base/str.h"
+
+enum cause_owner { OWNER_US, OWNER_THEM, OWNER_SENDER, OWNER_NETWORK };
+
+struct cause {
+	const char *id; /* "tls.untrusted-root" */
+	enum cause_owner owner;
+	const char *enhanced; /* RFC 3463 status without its class: "7.5" */
+	const char *text;     /* what it means, one sentence */
+	const char *next;     /* what to do, one sentence */
+};
+
+extern const struct cause causes[];
+extern const unsigned cause_count;
+
+/* Never NULL: an unknown id gives the row "unknown". */
+const struct cause *cause_find(struct str id);
+const char *cause_owner_name(enum cause_owner owner);
+
+#endif
