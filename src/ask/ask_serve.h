@@ -17,6 +17,12 @@ struct ask_start {
 struct ask_link_peer {
 	struct str role; /* who is at the far end */
 };
+struct ask_file {
+	struct str setting; /* that names it: "trust.store", "dns.trust_anchor" */
+	struct str path;
+	struct str error;   /* why it could not be read; then there is no descriptor */
+	int64_t changed_ms; /* its modification time */
+};
 struct ask_listen {
 	uint32_t number; /* for ASK_UNLISTEN */
 	enum listener listener;
@@ -39,6 +45,7 @@ struct ask_service_answer {
 
 void xfer_ask_start(struct xfer *x, void *v);          /* struct ask_start */
 void xfer_ask_link_peer(struct xfer *x, void *v);      /* struct ask_link_peer */
+void xfer_ask_file(struct xfer *x, void *v);           /* struct ask_file */
 void xfer_ask_listen(struct xfer *x, void *v);         /* struct ask_listen */
 void xfer_ask_snapshot(struct xfer *x, void *v);       /* struct ask_snapshot */
 void xfer_ask_apply_answer(struct xfer *x, void *v);   /* struct ask_apply_answer */

@@ -27,7 +27,8 @@ enum ask_kind {
 	/* serve -> every role */
 	ASK_START = 80, /* first packet. fd 0: log file. Answered when the walls stand */
 	ASK_LINK,       /* fd 0: the far end of a pair to the role named */
-	ASK_CONF,       /* fd 0: packed struct conf; relay: fd 1: the trust store's file contents */
+	ASK_FILE,       /* fd 0: sealed contents of a file from outside the home, before ASK_CONF */
+	ASK_CONF,       /* fd 0: packed struct conf. Answered when it is taken */
 	ASK_LISTEN,     /* edge. fd 0: listening socket */
 	ASK_UNLISTEN,   /* edge */
 	ASK_STOP,       /* finish what runs, then exit 0. Answered at once */
