@@ -5,6 +5,7 @@
 #include "ask/envelope.h"
 #include "conf/conf.h"
 #include "io/body.h"
+#include "mail/route.h"
 
 /* ---- ASK_RCPT. The answer is a reply for the peer: code 250 lets it pass. */
 enum listener { LISTENER_SMTP, LISTENER_SUBMISSION, LISTENER_SUBMISSIONS, LISTENER_LAST = 2 };
@@ -52,16 +53,6 @@ struct ask_admin_answer {
 };
 
 /* ---- ASK_DELIVER */
-struct route {
-	struct str connector; /* its name, or empty: route by DNS or by domain */
-	struct str domain;    /* the recipients' domain, lower case */
-	struct str host;      /* empty: MX of `domain`; else this host's addresses (no MX) */
-	uint16_t port;
-	enum tls_level tls;
-	struct str sni;   /* name sent and checked; empty: the host */
-	struct str helo;  /* empty: server.hostname */
-	struct str trust; /* PEM anchors of the connector; empty: the trust store */
-};
 struct ask_deliver {
 	uint64_t queue_id;
 	struct envelope envelope; /* only the recipients of this attempt */
