@@ -9,21 +9,8 @@
 #define STORE_SITE_H
 
 #include "conf/conf.h"
+#include "mail/route.h"
 
-struct site_domain {
-	struct str name;       /* lower case */
-	struct str route_host; /* empty: no route of its own */
-	uint16_t route_port;
-};
-struct site_connector {
-	struct str name, host;
-	uint16_t port;
-	struct str for_domain; /* lower case, or "*" for all */
-	bool tls_given;        /* false: relay.tls decides */
-	enum tls_level tls;
-	struct str trust; /* PEM anchors; empty: the trust store */
-	struct str helo, sni;
-};
 struct site_certificate {
 	uint64_t id;
 	struct str names; /* host names it serves, separated by blanks */
@@ -53,10 +40,7 @@ struct site {
 	uint64_t revision;
 	struct conf *conf; /* its certificates filled in; one holder: the site */
 	struct site_origin *origins;
-	struct site_domain *domains; /* each list sorted by name */
-	size_t domain_count;
-	struct site_connector *connectors;
-	size_t connector_count;
+	struct route_table routes; /* domains and connectors, each sorted by name, in lower case */
 	struct site_certificate *certificates; /* newest first */
 	size_t certificate_count;
 	struct site_finding *findings;
@@ -67,8 +51,8 @@ struct site *site_hold(struct site *s);
 /* NULL is allowed. */
 void site_drop(struct site *s);
 /* NULL if there is none; ASCII case is ignored. */
-const struct site_domain *site_domain(const struct site *s, struct str name);
-const struct site_connector *site_connector(const struct site *s, struct str name);
+const struct route_domain *site_domain(const struct site *s, struct str name);
+const struct route_connector *site_connector(const struct site *s, struct str name);
 
 /* ---- the database */
 struct site_db;
@@ -92,8 +76,8 @@ void site_rollback(struct site_db *db);
 /* `old` and `value` as normal text; setting_secret values are logged as "(secret)". */
 int site_put_setting(
 	struct site_db *db, const char *name, struct str old, struct str value, struct err *err);
-int site_put_domain(struct site_db *db, const struct site_domain *d, struct err *err);
-int site_put_connector(struct site_db *db, const struct site_connector *c, struct err *err);
+int site_put_domain(struct site_db *db, const struct route_domain *d, struct err *err);
+int site_put_connector(struct site_db *db, const struct route_connector *c, struct err *err);
 /* A new active generation; active certificates that share one of its names retire, as far as their
  * names go. `id`, `generation` and `imported_by` are given by the database. */
 int site_put_certificate(struct site_db *db, const struct site_certificate *c, struct err *err);
