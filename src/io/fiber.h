@@ -46,6 +46,9 @@ enum fiber_dir { FIBER_READ, FIBER_WRITE };
 /* True when ready, false on time-out. */
 bool fiber_fd_wait(struct fiber_fd *w, enum fiber_dir dir, const char *reason, int64_t timeout_ms);
 
+/* A check to run at every switch (F1), set once by the code that uses OpenSSL; NULL: none. */
+void fiber_check_switches(void (*check)(const char *fiber));
+
 /* Walks the fibers alive (for `fibers`): start with *at = NULL; NULL at the end. */
 struct fiber_info {
 	const char *name;

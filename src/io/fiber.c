@@ -1,0 +1,370 @@
+#include "io/fiber.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <ucontext.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "io/loop.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/common_interface_defs.h>
+enum { FIBER_STACK = 256 * 1024 };
+#else
+enum { FIBER_STACK = 64 * 1024 };
+#endif
+enum { GUARD = 4096, STACKS_KEPT = 64 };
+
+enum state { READY, RUNNING, PARKED, ENDED };
+
+struct fiber {
+	ucontext_t context;
+	char *stack; /* the mapping: guard page, then the stack */
+	void (*fn)(void *);
+	void *arg;
+	enum state state;
+	bool timed_out;
+	struct event *timer; /* made at the first wait with a time-out */
+	const char *reason;
+	int64_t started_ms, parked_ms;
+	struct log_context log;
+	struct fiber *next_ready;
+	struct fiber *prev, *next; /* all fibers alive */
+#ifdef __SANITIZE_ADDRESS__
+	void *fake_stack;
+#endif
+};
+
+static struct {
+	ucontext_t main_context;
+	struct fiber *running;
+	struct fiber *all;
+	unsigned count;
+	struct fiber *ready_first, *ready_last;
+	struct event *run_ready;
+	char *free_stacks[STACKS_KEPT];
+	unsigned free_stack_count;
+	void (*check)(const char *fiber);
+#ifdef __SANITIZE_ADDRESS__
+	void *main_fake_stack;
+	const void *main_stack;
+	size_t main_stack_size;
+#endif
+} sched;
+
+void fiber_check_switches(void (*check)(const char *fiber))
+{
+	sched.check = check;
+}
+
+struct fiber *fiber_self(void)
+{
+	return sched.running;
+}
+
+unsigned fiber_count(void)
+{
+	return sched.count;
+}
+
+/* ---- stacks ---- */
+
+static char *stack_get(void)
+{
+	if (sched.free_stack_count)
+		return sched.free_stacks[--sched.free_stack_count];
+	char *map = mmap(NULL, FIBER_STACK + GUARD, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+	if (map == MAP_FAILED || mprotect(map, GUARD, PROT_NONE) != 0)
+		mem_exhausted(FIBER_STACK);
+	return map;
+}
+
+static void stack_put(char *map)
+{
+	if (sched.free_stack_count < STACKS_KEPT)
+		sched.free_stacks[sched.free_stack_count++] = map;
+	else
+		munmap(map, FIBER_STACK + GUARD);
+}
+
+/* ---- the one switch point ---- */
+
+static void enter_fiber(struct fiber *f)
+{
+#ifdef __SANITIZE_ADDRESS__
+	__sanitizer_start_switch_fiber(&sched.main_fake_stack, f->stack + GUARD, FIBER_STACK);
+#endif
+	swapcontext(&sched.main_context, &f->context);
+#ifdef __SANITIZE_ADDRESS__
+	__sanitizer_finish_switch_fiber(sched.main_fake_stack, NULL, NULL);
+#endif
+}
+
+static void leave_fiber(struct fiber *f)
+{
+#ifdef __SANITIZE_ADDRESS__
+	__sanitizer_start_switch_fiber(
+		f->state == ENDED ? NULL : &f->fake_stack, sched.main_stack, sched.main_stack_size);
+#endif
+	swapcontext(&f->context, &sched.main_context);
+#ifdef __SANITIZE_ADDRESS__
+	__sanitizer_finish_switch_fiber(f->fake_stack, &sched.main_stack, &sched.main_stack_size);
+#endif
+}
+
+static void fiber_main(unsigned low, unsigned high)
+{
+	struct fiber *f = (struct fiber *)((uintptr_t)low | (uintptr_t)high << 32);
+#ifdef __SANITIZE_ADDRESS__
+	__sanitizer_finish_switch_fiber(NULL, &sched.main_stack, &sched.main_stack_size);
+#endif
+	f->fn(f->arg);
+	if (sched.check)
+		sched.check(f->log.fiber);
+	f->state = ENDED;
+	leave_fiber(f);
+}
+
+static void fiber_end(struct fiber *f)
+{
+	if (f->prev)
+		f->prev->next = f->next;
+	else
+		sched.all = f->next;
+	if (f->next)
+		f->next->prev = f->prev;
+	sched.count--;
+	if (f->timer)
+		event_free(f->timer);
+	stack_put(f->stack);
+	free(f);
+}
+
+static void run(struct fiber *f)
+{
+	int saved_errno = errno;
+	f->state = RUNNING;
+	sched.running = f;
+	log_set_context(&f->log);
+	enter_fiber(f);
+	log_set_context(NULL);
+	sched.running = NULL;
+	errno = saved_errno;
+	if (f->state == ENDED)
+		fiber_end(f);
+}
+
+/* Only those that are ready now; those they wake come with the next turn of the loop, after it has
+ * looked at the descriptors. */
+static void run_ready(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+	struct fiber *f = sched.ready_first;
+	sched.ready_first = sched.ready_last = NULL;
+	while (f) {
+		struct fiber *next = f->next_ready;
+		f->next_ready = NULL;
+		run(f);
+		f = next;
+	}
+}
+
+static void make_ready(struct fiber *f)
+{
+	f->state = READY;
+	if (sched.ready_last)
+		sched.ready_last->next_ready = f;
+	else
+		sched.ready_first = f;
+	sched.ready_last = f;
+	if (sched.ready_first == f)
+		event_active(sched.run_ready, EV_TIMEOUT, 0);
+}
+
+struct fiber *fiber_start(const char *name, void (*fn)(void *), void *arg)
+{
+	static struct event_base *base;
+	if (!sched.run_ready || base != loop_base()) {
+		base = loop_base();
+		sched.run_ready = event_new(base, -1, 0, run_ready, NULL);
+		if (!sched.run_ready)
+			mem_exhausted(0);
+	}
+	struct fiber *f = mem_new(sizeof *f);
+	f->fn = fn;
+	f->arg = arg;
+	f->reason = "to start";
+	f->started_ms = clock_wall_ms();
+	f->parked_ms = clock_steady_ms();
+	str_to_c(str_from_c(name), f->log.fiber, sizeof f->log.fiber);
+	f->stack = stack_get();
+	getcontext(&f->context);
+	f->context.uc_stack.ss_sp = f->stack + GUARD;
+	f->context.uc_stack.ss_size = FIBER_STACK;
+	makecontext(&f->context, (void (*)(void))fiber_main, 2, (unsigned)(uintptr_t)f,
+		(unsigned)((uintptr_t)f >> 32));
+	f->next = sched.all;
+	if (sched.all)
+		sched.all->prev = f;
+	sched.all = f;
+	sched.count++;
+	make_ready(f);
+	return f;
+}
+
+static void timer_fired(evutil_socket_t fd, short what, void *arg)
+{
+	struct fiber *f = arg;
+	(void)fd, (void)what;
+	if (f->state == PARKED) {
+		f->timed_out = true;
+		make_ready(f);
+	}
+}
+
+bool fiber_park(const char *reason, int64_t timeout_ms)
+{
+	struct fiber *f = sched.running;
+	assert(f);
+	if (sched.check)
+		sched.check(f->log.fiber);
+	int saved_errno = errno;
+	f->reason = reason;
+	f->parked_ms = clock_steady_ms();
+	f->state = PARKED;
+	f->timed_out = false;
+	if (timeout_ms >= 0) {
+		if (!f->timer)
+			f->timer = evtimer_new(loop_base(), timer_fired, f);
+		struct timeval tv = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+		evtimer_add(f->timer, &tv);
+	}
+	leave_fiber(f);
+	if (timeout_ms >= 0 && !f->timed_out)
+		evtimer_del(f->timer);
+	f->reason = "running";
+	errno = saved_errno;
+	return !f->timed_out;
+}
+
+void fiber_wake(struct fiber *f)
+{
+	if (f->state == PARKED)
+		make_ready(f);
+}
+
+void fiber_sleep(const char *reason, int64_t ms)
+{
+	if (sched.running) {
+		fiber_park(reason, ms);
+		return;
+	}
+	struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+	while (nanosleep(&t, &t) != 0 && errno == EINTR)
+		;
+}
+
+struct fiber *fiber_next(struct fiber *at, struct fiber_info *ret)
+{
+	struct fiber *f = at ? at->next : sched.all;
+	if (f)
+		*ret = (struct fiber_info){
+			.name = f->log.fiber,
+			.reason = f->reason,
+			.started_ms = f->started_ms,
+			.waiting_ms = f->state == RUNNING ? 0 : clock_steady_ms() - f->parked_ms,
+		};
+	return f;
+}
+
+/* ---- descriptors ---- */
+
+struct fiber_fd {
+	int fd;
+	short registered; /* EV_READ, EV_WRITE */
+	struct event *event;
+	bool edge[2]; /* came while nobody waited */
+	struct fiber *waiter[2];
+};
+
+struct fiber_fd *fiber_fd_new(int fd)
+{
+	struct fiber_fd *w = mem_new(sizeof *w);
+	w->fd = fd;
+	return w;
+}
+
+void fiber_fd_free(struct fiber_fd *w)
+{
+	if (!w)
+		return;
+	assert(!w->waiter[FIBER_READ] && !w->waiter[FIBER_WRITE]);
+	if (w->event)
+		event_free(w->event);
+	free(w);
+}
+
+static void came(struct fiber_fd *w, enum fiber_dir dir)
+{
+	w->edge[dir] = true;
+	if (w->waiter[dir])
+		fiber_wake(w->waiter[dir]);
+}
+
+static void edge(evutil_socket_t fd, short what, void *arg)
+{
+	struct fiber_fd *w = arg;
+	(void)fd;
+	if (what & EV_READ)
+		came(w, FIBER_READ);
+	if (what & EV_WRITE)
+		came(w, FIBER_WRITE);
+}
+
+static void watch(struct fiber_fd *w, enum fiber_dir dir)
+{
+	short want = dir == FIBER_READ ? EV_READ : EV_WRITE;
+	if (w->registered & want)
+		return;
+	if (w->event)
+		event_free(w->event);
+	w->registered |= want;
+	w->event = event_new(loop_base(), w->fd, (short)(w->registered | EV_PERSIST | EV_ET), edge, w);
+	if (!w->event || event_add(w->event, NULL) != 0)
+		mem_exhausted(0);
+}
+
+bool fiber_fd_wait(struct fiber_fd *w, enum fiber_dir dir, const char *reason, int64_t timeout_ms)
+{
+	if (!sched.running) {
+		struct pollfd p = {.fd = w->fd, .events = dir == FIBER_READ ? POLLIN : POLLOUT};
+		int ms = timeout_ms < 0 || timeout_ms > INT32_MAX ? -1 : (int)timeout_ms;
+		int n;
+		while ((n = poll(&p, 1, ms)) < 0 && errno == EINTR)
+			;
+		return n > 0;
+	}
+	watch(w, dir);
+	int64_t until = timeout_ms < 0 ? 0 : clock_steady_ms() + timeout_ms;
+	assert(!w->waiter[dir]);
+	w->waiter[dir] = sched.running;
+	bool in_time = true;
+	while (!w->edge[dir] && in_time) {
+		int64_t left = timeout_ms < 0 ? FIBER_NEVER : until - clock_steady_ms();
+		in_time = fiber_park(reason, left < 0 && timeout_ms >= 0 ? 0 : left);
+	}
+	w->waiter[dir] = NULL;
+	bool ready = w->edge[dir];
+	w->edge[dir] = false;
+	return ready;
+}
