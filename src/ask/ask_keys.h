@@ -32,6 +32,8 @@ struct ask_self_sign {
 };
 struct ask_self_sign_answer {
 	struct str certificate_pem;
+	struct str thumbprint; /* hex SHA-256 of the certificate's DER form */
+	int64_t not_after_ms;  /* wall clock */
 };
 
 /* ---- ASK_PILE */
@@ -43,6 +45,8 @@ struct ask_pile_answer {
 	struct str key_id;
 	struct str summary; /* one line for the caller: subject, issuer, until when */
 	bool self_signed;
+	struct str thumbprint; /* hex SHA-256 of the leaf's DER form */
+	int64_t not_after_ms;  /* of the leaf, wall clock */
 };
 
 void xfer_ask_sign(struct xfer *x, void *v);             /* struct ask_sign */
