@@ -17,6 +17,19 @@ struct ask_sign_answer {
 	struct str signature;
 };
 
+/* What a certificate says of itself. Roles that may not parse one keep these facts beside it. All
+ * texts are printable UTF-8 on one line. */
+struct certificate_facts {
+	struct str names;      /* subjectAltName DNS names, lower case, separated by blanks */
+	struct str subject;    /* "CN=mx.example.org" (RFC 2253 order) */
+	struct str issuer;     /* the same */
+	struct str thumbprint; /* SHA-256 of the certificate, hex */
+	struct str key_id;     /* SHA-256 of its SubjectPublicKeyInfo, hex */
+	struct str key_type;   /* "p256", "rsa2048", "ed25519", … */
+	int64_t not_before_ms, not_after_ms; /* since 1970, UTC */
+	bool self_signed;
+};
+
 /* ---- keys */
 struct ask_key_make {
 	struct str type; /* "p256", "rsa2048", "rsa3072", "rsa4096", "ed25519" */
@@ -28,27 +41,31 @@ struct ask_key_answer {
 struct ask_self_sign {
 	struct str key_id;
 	struct str name; /* host name: CN and subjectAltName */
-	uint32_t days;
+	uint32_t days;   /* 0: the default of cert/keys.h */
 };
 struct ask_self_sign_answer {
 	struct str certificate_pem;
-	struct str thumbprint; /* hex SHA-256 of the certificate's DER form */
-	int64_t not_after_ms;  /* wall clock */
+	struct certificate_facts facts;
 };
 
-/* ---- ASK_PILE */
+/* ---- ASK_PILE: fd 0 is all files of the pile, one after the other, in the order of `files`. */
+enum { PILE_FILES_MAX = 64, PILE_BYTES_MAX = 1024 * 1024 };
+struct pile_file {
+	struct str name; /* as the caller knows it: messages name it */
+	uint64_t size;   /* bytes */
+};
 struct ask_pile {
 	struct str passphrase;
+	struct pile_file *files; /* none: the whole descriptor is one file */
+	uint32_t file_count;
 };
 struct ask_pile_answer {
-	struct str names; /* subjectAltName DNS names of the leaf, separated by blanks */
-	struct str key_id;
-	struct str summary; /* one line for the caller: subject, issuer, until when */
-	bool self_signed;
-	struct str thumbprint; /* hex SHA-256 of the leaf's DER form */
-	int64_t not_after_ms;  /* of the leaf, wall clock */
+	struct certificate_facts facts; /* of the leaf; key_id must be what ASK_KEY_PUT answers */
+	struct str summary;             /* one line for the caller: subject, issuer, until when */
+	struct str findings;            /* what was mended or is worth knowing, a line each, or empty */
 };
 
+void xfer_certificate_facts(struct xfer *x, struct certificate_facts *f);
 void xfer_ask_sign(struct xfer *x, void *v);             /* struct ask_sign */
 void xfer_ask_sign_answer(struct xfer *x, void *v);      /* struct ask_sign_answer */
 void xfer_ask_key_make(struct xfer *x, void *v);         /* struct ask_key_make */
