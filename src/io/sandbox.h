@@ -1,9 +1,14 @@
-/* sandbox: the walls around a role, put up by itself in its main, in this order: view of the file
- * system and uid (sandbox_drop), files (sandbox_files: Landlock), system calls (sandbox_calls:
- * seccomp). Missing walls (no root, old kernel) are named, never silently skipped. */
+/* sandbox: the walls around a role, put up by itself in its main, in this order: uid and privileges
+ * (sandbox_drop), files and ports (sandbox_files: Landlock), system calls (sandbox_calls: seccomp).
+ * Which role gets which walls stands in role/walls.c.
+ *
+ * Missing walls (no root, old kernel) are named in *missing, as words separated by blanks: "uid",
+ * "landlock", "landlock-net" (before ABI 4), "landlock-scope" (before ABI 6), "seccomp". They are
+ * never silently skipped. All walls are inherited by children and cannot be taken down. */
 #ifndef IO_SANDBOX_H
 #define IO_SANDBOX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,34 +17,51 @@
 
 enum sandbox_mode {
 	SANDBOX_ENFORCE, /* a forbidden system call kills the process */
-	SANDBOX_LOG,     /* it is logged by the kernel and goes through (tests, searching a list) */
+	SANDBOX_LOG,     /* it is logged by the kernel and goes through (searching a list), save those
+	                    that reach into other processes or the kernel: they fail all the same */
 	SANDBOX_OFF,
 };
 
-/* Drops to uid and gid (no change if they are 0 or ours), all capabilities and further privileges;
- * no core dumps, not traceable; then PDEATHSIG (after the uid drop, which clears it). Names what
- * could not be had in *missing, as words ("uid"). */
-int sandbox_drop(uint32_t uid, uint32_t gid, struct buf *missing, struct err *err);
+/* Gives up all capabilities except those in `keep` (bits 1 << CAP_…; the bounding set too), goes over
+ * to uid and gid (no change if they are 0 or ours: "uid" is missing then), and gives up the means to
+ * get any of it back (no_new_privs). No core dumps; not to be traced or looked into by others of the
+ * same uid. Call with one thread only. */
+int sandbox_drop(uint32_t uid, uint32_t gid, uint64_t keep, struct buf *missing, struct err *err);
 
-struct sandbox_path {
-	const char *path;
-	bool write; /* make, remove, rename and write below it; else read only */
+/* The process gets SIGKILL when its parent dies. After sandbox_drop(): a change of uid clears it. */
+void sandbox_follow_parent(void);
+
+enum sandbox_access {
+	SANDBOX_READ = 1,  /* read files, list folders */
+	SANDBOX_WRITE = 2, /* make, remove, rename and write below it */
+	SANDBOX_EXEC = 4,
 };
-/* After this only these trees can be opened (descriptors held stay usable); n = 0: none at all. No
- * TCP bind, and connect only if `connect`, where the kernel knows these rules. */
-int sandbox_files(
-	const struct sandbox_path *paths, size_t n, bool connect, struct buf *missing, struct err *err);
+struct sandbox_path {
+	const char *path; /* a folder and all below it, or one file; must exist */
+	unsigned access;  /* enum sandbox_access, or-ed */
+};
+enum sandbox_net { SANDBOX_NET_CONNECT = 1, SANDBOX_NET_BIND = 2 };
+/* After this only these paths can be opened (descriptors held stay usable); n = 0: none at all. TCP
+ * is closed to what `net` (enum sandbox_net, or-ed) does not name; with SANDBOX_NET_CONNECT a local
+ * address may still be bound with port 0. Without SANDBOX_NET_BIND the process can also signal no
+ * process outside its walls. */
+int sandbox_files(const struct sandbox_path *paths, size_t n, unsigned net, struct buf *missing,
+	struct err *err);
 
 /* Sets of system calls a role adds to those that every role needs (memory, time, descriptors it
  * holds, its loop, its exit). */
 enum sandbox_calls {
 	CALLS_MEMFD = 1,    /* make and seal memory files */
 	CALLS_ACCEPT = 2,   /* accept on sockets handed over */
-	CALLS_CONNECT = 4,  /* socket, connect, bind to a local address: UDP and TCP */
-	CALLS_FILES = 8,    /* open, rename, unlink, link, sync below the home */
+	CALLS_CONNECT = 4,  /* socket (IPv4 and IPv6 only), connect, bind to a local address */
+	CALLS_FILES = 8,    /* open, rename, unlink, link, sync where Landlock allows it */
 	CALLS_THREADS = 16, /* clone for threads */
-	CALLS_SPAWN = 32,   /* serve: fork, exec, kill, wait, and listen */
+	/* serve: fork, exec, kill, wait, listen, and whatever its children may do: they inherit its
+	 * filter beside their own. */
+	CALLS_SPAWN = 32,
 };
+/* Looking for files without CALLS_FILES, sockets of other kinds and the like fail with an error
+ * instead, because libraries try these and cope. */
 int sandbox_calls(unsigned sets, enum sandbox_mode mode, struct buf *missing, struct err *err);
 
 #endif

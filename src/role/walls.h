@@ -1,0 +1,29 @@
+/* walls: what each role may touch, in one table (walls.c), put up by the role's main before it reads
+ * the first byte from outside. test/walls tries each of them. */
+#ifndef ROLE_WALLS_H
+#define ROLE_WALLS_H
+
+#include "io/sandbox.h"
+
+struct walls {
+	const char *role; /* "serve", "edge", "store", "relay", "keys", "import" */
+	/* Folders or files, each "+" (below the home) or absolute; ends with NULL. */
+	struct sandbox_path paths[6];
+	unsigned net;   /* enum sandbox_net */
+	unsigned calls; /* enum sandbox_calls */
+	uint64_t keep;  /* capabilities, if started with them */
+	bool outlives;  /* its parent: serve, which others start */
+};
+
+/* NULL if there is no such role. */
+const struct walls *walls_find(const char *role);
+
+/* Puts up the walls of `role`, in order: uid, gid and capabilities; files and ports; system calls.
+ * `home` is absolute; roles without files ignore it (may be NULL). uid 0: none of its own. Folders
+ * in the table must exist. Names what this machine cannot give in *missing (sandbox.h). 0, or -1 with
+ * *err: the role must not go on. Before it: open what is outside (log), let libraries read their own
+ * files (OpenSSL's configuration, the time zone). After it threads may be started. */
+int walls_up(const char *role, const char *home, uint32_t uid, uint32_t gid,
+	enum sandbox_mode mode, struct buf *missing, struct err *err);
+
+#endif
