@@ -12,14 +12,15 @@
 #include "mail/route.h"
 
 struct site_certificate {
-	uint64_t id;
-	struct str names; /* host names it serves, separated by blanks */
-	uint64_t generation;
-	struct str chain; /* PEM, leaf first */
+	uint64_t id;       /* its generation too: a higher one is newer */
+	struct str names;  /* host names it is made for, separated by blanks */
+	struct str serves; /* those it serves now; empty: an older generation, kept */
+	struct str chain;  /* PEM, leaf first */
 	struct str key_id;
+	struct str thumbprint; /* hex SHA-256 */
+	struct str summary;    /* one line: subject, issuer, until when */
 	bool self_signed;
-	bool active; /* false: an older generation, kept */
-	int64_t imported_ms;
+	int64_t not_after_ms, imported_ms;
 	struct str imported_by;
 };
 /* Where the value of a setting comes from, in the order of the table settings[]. */
@@ -78,8 +79,8 @@ int site_put_setting(
 	struct site_db *db, const char *name, struct str old, struct str value, struct err *err);
 int site_put_domain(struct site_db *db, const struct route_domain *d, struct err *err);
 int site_put_connector(struct site_db *db, const struct route_connector *c, struct err *err);
-/* A new active generation; active certificates that share one of its names retire, as far as their
- * names go. `id`, `generation` and `imported_by` are given by the database. */
+/* A new generation: from now on it serves all its names. `id`, `serves` and `imported_by` are given
+ * by the database. */
 int site_put_certificate(struct site_db *db, const struct site_certificate *c, struct err *err);
 /* 1: removed, 0: there was none, -1 with *err. */
 int site_remove_domain(struct site_db *db, struct str name, struct err *err);
