@@ -4,15 +4,9 @@
 #define ASK_ENVELOPE_H
 
 #include "io/xfer.h"
+#include "wire/smtp_param.h"
 
-/* RFC 3461 4.1; 0 means the parameter was not given. */
-enum dsn_notify { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
-/* RFC 3461 4.3. */
-enum dsn_ret { RET_UNSET, RET_FULL, RET_HDRS };
-/* RFC 6152. */
-enum body_type { BODY_UNSET, BODY_7BIT, BODY_8BITMIME };
-
-enum { ENVELOPE_RECIPIENTS_MAX = 10000, ADDRESS_MAX = 320, ORCPT_MAX = 500, ENVID_MAX = 100 };
+enum { ENVELOPE_RECIPIENTS_MAX = 10000, ADDRESS_MAX = 320 };
 
 struct envelope_recipient {
 	struct str address; /* local@domain or local@[literal], as given, without <> */

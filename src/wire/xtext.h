@@ -1,0 +1,14 @@
+/* xtext: text in MAIL and RCPT parameters (RFC 3461 4). */
+#ifndef WIRE_XTEXT_H
+#define WIRE_XTEXT_H
+
+#include "base/buf.h"
+
+/* xtext = *( xchar / hexchar ); the whole of `s`. Empty is good. */
+bool xtext_ok(struct str s);
+/* Adds the decoded bytes to *out; false, with nothing added, if `s` is no xtext or *out is full. What
+ * comes out may hold any byte, CR, LF and NUL too. */
+bool xtext_decode(struct str s, struct buf *out);
+bool xtext_encode(struct str s, struct buf *out);
+
+#endif
