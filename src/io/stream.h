@@ -67,7 +67,7 @@ int stream_connect_tls(struct stream *s, struct ssl_ctx_st *ctx, struct str sni,
 /* NULL while plain. Owned by the stream. */
 struct ssl_st *stream_ssl(const struct stream *s);
 
-/* Connects, in a fiber without blocking the others. Returns a stream, or NULL with *err: ERR_TEMP,
+/* Connects, in a fiber without blocking the others. Returns a stream, or NULL with errno set and *err: ERR_TEMP,
  * log "connect to 192.0.2.1:25: Connection refused". `source` may be NULL. */
 struct stream *stream_connect(const struct sockaddr *to, socklen_t to_len,
 	const struct sockaddr *source, socklen_t source_len, int64_t timeout_ms, struct err *err);

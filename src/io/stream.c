@@ -1,0 +1,532 @@
+#include "io/stream.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "io/fiber.h"
+
+enum {
+	INPUT_FIRST = 4 * 1024, /* commands and replies */
+	INPUT_BULK = 64 * 1024, /* after a read that filled the buffer */
+	OUTPUT_MAX = 64 * 1024, /* gathered before a flush */
+	DEFAULT_TIMEOUT_MS = 300 * 1000,
+};
+
+struct stream {
+	int fd; /* -1: memory */
+	struct fiber_fd *wait;
+	SSL *ssl;
+
+	struct str memory_input;
+	size_t memory_piece;
+	struct buf *memory_output;
+
+	struct buf in;
+	size_t in_at;   /* taken up to here */
+	size_t scanned; /* bytes from in_at on that hold no LF */
+	size_t read_size;
+	bool drained;  /* the last read took all the kernel had */
+	bool dropping; /* inside a line that is too long */
+	struct buf out;
+
+	int64_t timeout_ms;
+	int64_t deadline;
+	bool dead;
+	struct err err;
+};
+
+static void check_error_queue(const char *fiber)
+{
+	(void)fiber;
+	assert(ERR_peek_error() == 0);
+}
+
+static struct stream *stream_new(int fd)
+{
+	struct stream *s = mem_new(sizeof *s);
+	s->fd = fd;
+	s->timeout_ms = DEFAULT_TIMEOUT_MS;
+	s->read_size = INPUT_FIRST;
+	buf_init(&s->in, 2 * INPUT_BULK);
+	buf_init(&s->out, OUTPUT_MAX);
+	return s;
+}
+
+struct stream *stream_new_fd(int fd)
+{
+	struct stream *s = stream_new(fd);
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	s->wait = fiber_fd_new(fd);
+	return s;
+}
+
+struct stream *stream_new_memory(struct str input, size_t piece, struct buf *output)
+{
+	struct stream *s = stream_new(-1);
+	s->memory_input = input;
+	s->memory_piece = piece;
+	s->memory_output = output;
+	return s;
+}
+
+void stream_free(struct stream *s)
+{
+	if (!s)
+		return;
+	SSL_free(s->ssl);
+	ERR_clear_error();
+	fiber_fd_free(s->wait);
+	if (s->fd >= 0)
+		close(s->fd);
+	buf_done(&s->in);
+	buf_done(&s->out);
+	free(s);
+}
+
+void stream_set_timeout(struct stream *s, int64_t ms)
+{
+	s->timeout_ms = ms;
+}
+
+void stream_set_deadline(struct stream *s, int64_t steady_ms)
+{
+	s->deadline = steady_ms;
+}
+
+bool stream_dead(const struct stream *s)
+{
+	return s->dead;
+}
+
+struct ssl_st *stream_ssl(const struct stream *s)
+{
+	return s->ssl;
+}
+
+size_t stream_pending(const struct stream *s)
+{
+	return s->in.n - s->in_at;
+}
+
+/* ---- failing ---- */
+
+static int fail(struct stream *s, const char *doing, const char *why)
+{
+	if (!s->dead)
+		err_temp(&s->err, "connection lost", "%s: %s", doing, why);
+	s->dead = true;
+	return -1;
+}
+
+static int pass_error(const struct stream *s, struct err *err)
+{
+	if (err)
+		*err = s->err;
+	return -1;
+}
+
+/* What OpenSSL says, emptied from its queue (fiber.h F1). */
+static int fail_tls(struct stream *s, const char *doing, int ssl_error, int saved_errno)
+{
+	unsigned long code = ERR_get_error();
+	const char *reason = code ? ERR_reason_error_string(code) : NULL;
+	if (!reason && ssl_error == SSL_ERROR_SYSCALL && saved_errno)
+		reason = strerror(saved_errno);
+	fail(s, doing, reason ? reason : "closed by the peer");
+	ERR_clear_error();
+	return -1;
+}
+
+/* 0 when ready; a time-out kills the stream. */
+static int wait_for(struct stream *s, enum fiber_dir dir, const char *reason)
+{
+	int64_t ms = s->timeout_ms;
+	if (s->deadline) {
+		int64_t left = s->deadline - clock_steady_ms();
+		if (left < ms)
+			ms = left < 0 ? 0 : left;
+	}
+	if (fiber_fd_wait(s->wait, dir, reason, ms))
+		return 0;
+	fail(s, reason, "timed out");
+	str_to_c(STR("timeout"), s->err.peer, sizeof s->err.peer);
+	return -1;
+}
+
+/* ---- the descriptor: one read and one write, plain or TLS ---- */
+
+/* Bytes read, 0 at the end, -1 when dead. Waits. */
+static ssize_t read_some(struct stream *s, char *p, size_t max)
+{
+	static const char doing[] = "reading from the peer";
+	for (;;) {
+		if (s->drained && wait_for(s, FIBER_READ, "for the peer to speak") != 0)
+			return -1;
+		s->drained = false;
+		ssize_t n;
+		if (s->ssl) {
+			ERR_clear_error();
+			errno = 0;
+			n = SSL_read(s->ssl, p, max > INT32_MAX ? INT32_MAX : (int)max);
+			if (n > 0)
+				return n;
+			int error = SSL_get_error(s->ssl, (int)n), saved = errno;
+			if (error == SSL_ERROR_ZERO_RETURN || (error == SSL_ERROR_SYSCALL && saved == 0)) {
+				ERR_clear_error();
+				return 0;
+			}
+			if (error == SSL_ERROR_WANT_WRITE) {
+				if (wait_for(s, FIBER_WRITE, "for the peer to take TLS records") != 0)
+					return -1;
+				continue;
+			}
+			if (error != SSL_ERROR_WANT_READ)
+				return fail_tls(s, doing, error, saved);
+			ERR_clear_error();
+			s->drained = true;
+			continue;
+		}
+		n = recv(s->fd, p, max, 0);
+		if (n >= 0) {
+			s->drained = n > 0 && (size_t)n < max;
+			return n;
+		}
+		if (errno != EAGAIN && errno != EINTR)
+			return fail(s, doing, strerror(errno));
+		s->drained = errno == EAGAIN;
+	}
+}
+
+static int write_all(struct stream *s, const char *p, size_t n)
+{
+	static const char doing[] = "writing to the peer";
+	while (n > 0) {
+		ssize_t done;
+		if (s->ssl) {
+			ERR_clear_error();
+			errno = 0;
+			done = SSL_write(s->ssl, p, n > INT32_MAX ? INT32_MAX : (int)n);
+			if (done <= 0) {
+				int error = SSL_get_error(s->ssl, (int)done), saved = errno;
+				if (error != SSL_ERROR_WANT_WRITE && error != SSL_ERROR_WANT_READ)
+					return fail_tls(s, doing, error, saved);
+				ERR_clear_error();
+				if (wait_for(s, error == SSL_ERROR_WANT_WRITE ? FIBER_WRITE : FIBER_READ,
+						"for the peer to take our output") != 0)
+					return -1;
+				continue;
+			}
+		} else {
+			done = send(s->fd, p, n, MSG_NOSIGNAL);
+			if (done < 0 && errno == EINTR)
+				continue;
+			if (done < 0 && errno != EAGAIN)
+				return fail(s, doing, strerror(errno));
+			if (done < 0) {
+				if (wait_for(s, FIBER_WRITE, "for the peer to take our output") != 0)
+					return -1;
+				continue;
+			}
+		}
+		p += done;
+		n -= (size_t)done;
+	}
+	return 0;
+}
+
+static int send_out(struct stream *s, struct str bytes)
+{
+	if (s->dead)
+		return -1;
+	if (s->fd >= 0)
+		return write_all(s, bytes.p, bytes.n);
+	if (s->memory_output && !buf_add(s->memory_output, bytes))
+		return fail(s, "writing", "the memory stream is full");
+	return 0;
+}
+
+/* ---- output ---- */
+
+int stream_flush(struct stream *s, struct err *err)
+{
+	if (s->out.n > 0) {
+		send_out(s, buf_str(&s->out));
+		buf_done(&s->out);
+	}
+	return s->dead ? pass_error(s, err) : 0;
+}
+
+void stream_put(struct stream *s, struct str bytes)
+{
+	if (s->dead)
+		return;
+	if (s->out.n + bytes.n > OUTPUT_MAX && stream_flush(s, NULL) != 0)
+		return;
+	if (bytes.n >= OUTPUT_MAX)
+		send_out(s, bytes);
+	else
+		buf_add(&s->out, bytes);
+}
+
+void stream_putf(struct stream *s, const char *fmt, ...)
+{
+	struct buf text;
+	buf_init(&text, OUTPUT_MAX - 1);
+	va_list ap;
+	va_start(ap, fmt);
+	buf_addv(&text, fmt, ap);
+	va_end(ap);
+	stream_put(s, buf_str(&text));
+	buf_done(&text);
+}
+
+/* ---- input ---- */
+
+static ssize_t read_memory(struct stream *s, char *p, size_t max)
+{
+	size_t n = s->memory_input.n;
+	if (s->memory_piece && n > s->memory_piece)
+		n = s->memory_piece;
+	if (n > max)
+		n = max;
+	if (n)
+		memcpy(p, s->memory_input.p, n);
+	s->memory_input = str_skip(s->memory_input, n);
+	return (ssize_t)n;
+}
+
+static void give_back_taken(struct stream *s)
+{
+	if (s->in_at == s->in.n) {
+		buf_done(&s->in);
+		s->in_at = s->scanned = 0;
+	} else if (s->in_at > 0) {
+		buf_consume(&s->in, s->in_at);
+		s->in_at = 0;
+	}
+}
+
+/* More input behind what is there. Flushes first, as the peer may be waiting for it. */
+static int fill(struct stream *s)
+{
+	give_back_taken(s);
+	if (s->dead || stream_flush(s, NULL) != 0)
+		return -1;
+	/* Idle: wait without a buffer, read when something is there. */
+	if (s->fd >= 0 && s->in.n == 0 && s->drained) {
+		if (wait_for(s, FIBER_READ, "for the peer to speak") != 0)
+			return -1;
+		s->drained = false;
+	}
+	size_t room = s->read_size;
+	if (room > s->in.max - s->in.n)
+		room = s->in.max - s->in.n;
+	char *at = buf_reserve(&s->in, room);
+	ssize_t n = s->fd >= 0 ? read_some(s, at, room) : read_memory(s, at, room);
+	if (n < 0)
+		return -1;
+	if (n == 0)
+		return fail(s, "reading from the peer", "connection closed by the peer");
+	s->in.n += (size_t)n;
+	s->read_size = (size_t)n == room ? INPUT_BULK : INPUT_FIRST;
+	return 0;
+}
+
+int stream_peek(struct stream *s, struct str *ret, struct err *err)
+{
+	if (stream_pending(s) == 0 && fill(s) != 0)
+		return pass_error(s, err);
+	*ret = str_skip(buf_str(&s->in), s->in_at);
+	return 0;
+}
+
+void stream_skip(struct stream *s, size_t n)
+{
+	s->in_at += n < stream_pending(s) ? n : stream_pending(s);
+	s->scanned = 0;
+}
+
+/* A line that ends at the LF at line.p[line.n]. */
+static enum stream_line judge_line(struct str line, size_t max, struct str *ret)
+{
+	if (line.n == 0 || line.p[line.n - 1] != '\r' ||
+		str_find(str_take(line, line.n - 1), '\r') >= 0)
+		return STREAM_BARE;
+	if (line.n - 1 > max)
+		return STREAM_TOO_LONG;
+	*ret = str_take(line, line.n - 1);
+	return STREAM_LINE;
+}
+
+enum stream_line stream_line(struct stream *s, size_t max, struct str *ret, struct err *err)
+{
+	assert(max + 2 <= INPUT_BULK);
+	for (;;) {
+		struct str have = str_skip(buf_str(&s->in), s->in_at);
+		ptrdiff_t lf = str_find(str_skip(have, s->scanned), '\n');
+		if (lf >= 0) {
+			struct str line = str_take(have, s->scanned + (size_t)lf);
+			bool dropped = s->dropping;
+			s->dropping = false;
+			stream_skip(s, line.n + 1);
+			return dropped ? STREAM_TOO_LONG : judge_line(line, max, ret);
+		}
+		s->scanned = have.n;
+		if (have.n > max + 1 || s->dropping) {
+			s->dropping = true;
+			stream_skip(s, have.n);
+		}
+		if (fill(s) != 0) {
+			pass_error(s, err);
+			return STREAM_END;
+		}
+	}
+}
+
+/* ---- TLS ---- */
+
+static int handshake(struct stream *s, struct err *err)
+{
+	for (;;) {
+		ERR_clear_error();
+		errno = 0;
+		int n = SSL_do_handshake(s->ssl);
+		if (n == 1) {
+			ERR_clear_error();
+			return 0;
+		}
+		int error = SSL_get_error(s->ssl, n), saved = errno;
+		if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
+			fail_tls(s, "TLS handshake", error, saved);
+			break;
+		}
+		ERR_clear_error();
+		if (wait_for(s, error == SSL_ERROR_WANT_READ ? FIBER_READ : FIBER_WRITE,
+				"for the TLS handshake") != 0)
+			break;
+	}
+	return pass_error(s, err);
+}
+
+static int start_tls(struct stream *s, SSL_CTX *ctx, bool accept, struct str sni,
+	stream_prepare_tls *prepare, void *arg, struct err *err)
+{
+	fiber_check_switches(check_error_queue);
+	if (s->ssl || s->fd < 0)
+		return err_perm(err, NULL, "this stream cannot start TLS");
+	if (stream_flush(s, err) != 0)
+		return -1;
+	if (stream_pending(s) > 0) {
+		size_t n = stream_pending(s);
+		fail(s, "TLS handshake", "plaintext was sent ahead of it");
+		return err_perm(
+			err, "plaintext sent ahead of TLS", "%zu bytes of plaintext sent ahead of TLS", n);
+	}
+	give_back_taken(s);
+	s->drained = false;
+	s->ssl = SSL_new(ctx);
+	if (!s->ssl || SSL_set_fd(s->ssl, s->fd) != 1)
+		mem_exhausted(0);
+	SSL_set_mode(s->ssl,
+		SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+			SSL_MODE_RELEASE_BUFFERS);
+	SSL_set_read_ahead(s->ssl, 1);
+	if (accept)
+		SSL_set_accept_state(s->ssl);
+	else
+		SSL_set_connect_state(s->ssl);
+	char name[256];
+	if (sni.n > 0 && sni.n < sizeof name)
+		SSL_set_tlsext_host_name(s->ssl, str_to_c(sni, name, sizeof name));
+	ERR_clear_error();
+	if (prepare && prepare(s->ssl, arg, err) != 0) {
+		fail(s, "TLS handshake", "could not be prepared");
+		ERR_clear_error();
+		return -1;
+	}
+	return handshake(s, err);
+}
+
+int stream_accept_tls(struct stream *s, struct ssl_ctx_st *ctx, stream_prepare_tls *prepare,
+	void *arg, struct err *err)
+{
+	return start_tls(s, ctx, true, STR(""), prepare, arg, err);
+}
+
+int stream_connect_tls(struct stream *s, struct ssl_ctx_st *ctx, struct str sni,
+	stream_prepare_tls *prepare, void *arg, struct err *err)
+{
+	return start_tls(s, ctx, false, sni, prepare, arg, err);
+}
+
+/* ---- opening and closing ---- */
+
+static void describe(const struct sockaddr *sa, char *dst, size_t size)
+{
+	char ip[INET6_ADDRSTRLEN] = "?";
+	unsigned port = 0;
+	if (sa->sa_family == AF_INET) {
+		const struct sockaddr_in *v4 = (const struct sockaddr_in *)sa;
+		inet_ntop(AF_INET, &v4->sin_addr, ip, sizeof ip);
+		port = ntohs(v4->sin_port);
+	} else if (sa->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sa;
+		inet_ntop(AF_INET6, &v6->sin6_addr, ip, sizeof ip);
+		port = ntohs(v6->sin6_port);
+	}
+	snprintf(dst, size, sa->sa_family == AF_INET6 ? "[%s]:%u" : "%s:%u", ip, port);
+}
+
+struct stream *stream_connect(const struct sockaddr *to, socklen_t to_len,
+	const struct sockaddr *source, socklen_t source_len, int64_t timeout_ms, struct err *err)
+{
+	char where[80];
+	describe(to, where, sizeof where);
+	int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0) {
+		err_temp(err, "cannot connect", "connect to %s: socket: %s", where, strerror(errno));
+		return NULL;
+	}
+	struct stream *s = stream_new_fd(fd);
+	s->drained = true; /* the server speaks first, and not at once */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+	int failed = 0;
+	if (source && bind(fd, source, source_len) != 0)
+		failed = errno;
+	else if (connect(fd, to, to_len) != 0 && errno != EINPROGRESS)
+		failed = errno;
+	else if (!fiber_fd_wait(s->wait, FIBER_WRITE, "for the connection", timeout_ms))
+		failed = ETIMEDOUT;
+	else
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &(socklen_t){sizeof failed});
+	if (failed) {
+		err_temp(err, "cannot connect", "connect to %s: %s", where, strerror(failed));
+		stream_free(s);
+		errno = failed;
+		return NULL;
+	}
+	return s;
+}
+
+void stream_close(struct stream *s)
+{
+	if (!s)
+		return;
+	if (!s->dead && stream_flush(s, NULL) == 0 && s->ssl) {
+		ERR_clear_error();
+		SSL_shutdown(s->ssl);
+		ERR_clear_error();
+	}
+	stream_free(s);
+}
