@@ -17,8 +17,7 @@
 #include "io/fiber.h"
 
 enum {
-	INPUT_FIRST = 4 * 1024, /* commands and replies */
-	INPUT_BULK = 64 * 1024, /* after a read that filled the buffer */
+	INPUT_BULK = 64 * 1024, /* one read */
 	OUTPUT_MAX = 64 * 1024, /* gathered before a flush */
 	DEFAULT_TIMEOUT_MS = 300 * 1000,
 };
@@ -35,9 +34,7 @@ struct stream {
 	struct buf in;
 	size_t in_at;   /* taken up to here */
 	size_t scanned; /* bytes from in_at on that hold no LF */
-	size_t read_size;
-	bool drained;  /* the last read took all the kernel had */
-	bool dropping; /* inside a line that is too long */
+	bool dropping;  /* inside a line that is too long */
 	struct buf out;
 
 	int64_t timeout_ms;
@@ -57,7 +54,6 @@ static struct stream *stream_new(int fd)
 	struct stream *s = mem_new(sizeof *s);
 	s->fd = fd;
 	s->timeout_ms = DEFAULT_TIMEOUT_MS;
-	s->read_size = INPUT_FIRST;
 	buf_init(&s->in, 2 * INPUT_BULK);
 	buf_init(&s->out, OUTPUT_MAX);
 	return s;
@@ -166,46 +162,39 @@ static int wait_for(struct stream *s, enum fiber_dir dir, const char *reason)
 
 /* ---- the descriptor: one read and one write, plain or TLS ---- */
 
-/* Bytes read, 0 at the end, -1 when dead. Waits. */
+enum { READ_END = 0, READ_DEAD = -1, READ_NOTHING_YET = -2 };
+
+static ssize_t read_tls(struct stream *s, char *p, size_t max)
+{
+	ERR_clear_error();
+	errno = 0;
+	int n = SSL_read(s->ssl, p, (int)max);
+	if (n > 0)
+		return n;
+	int error = SSL_get_error(s->ssl, n), saved = errno;
+	if (error == SSL_ERROR_ZERO_RETURN || (error == SSL_ERROR_SYSCALL && saved == 0))
+		n = READ_END;
+	else if (error == SSL_ERROR_WANT_READ)
+		n = READ_NOTHING_YET;
+	else
+		n = fail_tls(s, "reading from the peer", error, saved);
+	ERR_clear_error();
+	return n;
+}
+
+/* Bytes read, or one of the above. Does not wait. */
 static ssize_t read_some(struct stream *s, char *p, size_t max)
 {
-	static const char doing[] = "reading from the peer";
-	for (;;) {
-		if (s->drained && wait_for(s, FIBER_READ, "for the peer to speak") != 0)
-			return -1;
-		s->drained = false;
-		ssize_t n;
-		if (s->ssl) {
-			ERR_clear_error();
-			errno = 0;
-			n = SSL_read(s->ssl, p, max > INT32_MAX ? INT32_MAX : (int)max);
-			if (n > 0)
-				return n;
-			int error = SSL_get_error(s->ssl, (int)n), saved = errno;
-			if (error == SSL_ERROR_ZERO_RETURN || (error == SSL_ERROR_SYSCALL && saved == 0)) {
-				ERR_clear_error();
-				return 0;
-			}
-			if (error == SSL_ERROR_WANT_WRITE) {
-				if (wait_for(s, FIBER_WRITE, "for the peer to take TLS records") != 0)
-					return -1;
-				continue;
-			}
-			if (error != SSL_ERROR_WANT_READ)
-				return fail_tls(s, doing, error, saved);
-			ERR_clear_error();
-			s->drained = true;
-			continue;
-		}
-		n = recv(s->fd, p, max, 0);
-		if (n >= 0) {
-			s->drained = n > 0 && (size_t)n < max;
-			return n;
-		}
-		if (errno != EAGAIN && errno != EINTR)
-			return fail(s, doing, strerror(errno));
-		s->drained = errno == EAGAIN;
-	}
+	if (s->ssl)
+		return read_tls(s, p, max);
+	ssize_t n;
+	while ((n = recv(s->fd, p, max, 0)) < 0 && errno == EINTR)
+		;
+	if (n >= 0)
+		return n;
+	if (errno == EAGAIN)
+		return READ_NOTHING_YET;
+	return fail(s, "reading from the peer", strerror(errno));
 }
 
 static int write_all(struct stream *s, const char *p, size_t n)
@@ -317,29 +306,28 @@ static void give_back_taken(struct stream *s)
 	}
 }
 
-/* More input behind what is there. Flushes first, as the peer may be waiting for it. */
+/* More input behind what is there. Flushes first, as the peer may be waiting for it. What is read
+ * passes through a buffer of the thread, so that a waiting stream owns none. */
 static int fill(struct stream *s)
 {
+	static _Thread_local char passing[INPUT_BULK];
 	give_back_taken(s);
 	if (s->dead || stream_flush(s, NULL) != 0)
 		return -1;
-	/* Idle: wait without a buffer, read when something is there. */
-	if (s->fd >= 0 && s->in.n == 0 && s->drained) {
+	ssize_t n;
+	for (;;) {
+		n = s->fd >= 0 ? read_some(s, passing, sizeof passing)
+					   : read_memory(s, passing, sizeof passing);
+		if (n != READ_NOTHING_YET)
+			break;
 		if (wait_for(s, FIBER_READ, "for the peer to speak") != 0)
 			return -1;
-		s->drained = false;
 	}
-	size_t room = s->read_size;
-	if (room > s->in.max - s->in.n)
-		room = s->in.max - s->in.n;
-	char *at = buf_reserve(&s->in, room);
-	ssize_t n = s->fd >= 0 ? read_some(s, at, room) : read_memory(s, at, room);
+	if (n == READ_END)
+		return fail(s, "reading from the peer", "connection closed by the peer");
 	if (n < 0)
 		return -1;
-	if (n == 0)
-		return fail(s, "reading from the peer", "connection closed by the peer");
-	s->in.n += (size_t)n;
-	s->read_size = (size_t)n == room ? INPUT_BULK : INPUT_FIRST;
+	buf_add(&s->in, str_make(passing, (size_t)n));
 	return 0;
 }
 
@@ -434,7 +422,6 @@ static int start_tls(struct stream *s, SSL_CTX *ctx, bool accept, struct str sni
 			err, "plaintext sent ahead of TLS", "%zu bytes of plaintext sent ahead of TLS", n);
 	}
 	give_back_taken(s);
-	s->drained = false;
 	s->ssl = SSL_new(ctx);
 	if (!s->ssl || SSL_set_fd(s->ssl, s->fd) != 1)
 		mem_exhausted(0);
@@ -499,7 +486,6 @@ struct stream *stream_connect(const struct sockaddr *to, socklen_t to_len,
 		return NULL;
 	}
 	struct stream *s = stream_new_fd(fd);
-	s->drained = true; /* the server speaks first, and not at once */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	int failed = 0;
 	if (source && bind(fd, source, source_len) != 0)
