@@ -1,0 +1,555 @@
+#include "io/ask.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/fiber.h"
+#include "io/loop.h"
+#include "io/xfer.h"
+
+enum { FLAG_ANSWER = 1, FLAG_FAILED = 2, HEADER = 8, TURN = 64, SOCKET_BUFFER = 1024 * 1024 };
+
+/* An open question of ours, on the stack of ask_call(). */
+struct open_question {
+	struct fiber *fiber; /* NULL outside a fiber */
+	struct arena *arena;
+	struct ask_answer *ret;
+	struct err *err;
+	int status;
+	bool done;
+};
+
+/* One credit. The id on the wire is the slot's number and its generation. */
+struct slot {
+	struct open_question *open; /* NULL: the answer, when it comes, is dropped */
+	uint16_t generation;
+	bool used;
+};
+
+struct packet {
+	struct packet *next;
+	int fd[ASK_FDS];
+	size_t n;
+	char bytes[];
+};
+
+/* A fiber that waits for a credit. */
+struct credit_waiter {
+	struct credit_waiter *next;
+	struct fiber *fiber;
+};
+
+struct ask_link {
+	int fd; /* -1: dead */
+	char name[24];
+	ask_handler *handler;
+	void (*gone)(struct ask_link *, void *);
+	void *arg;
+	struct event *readable, *writable;
+	struct slot slots[ASK_CREDITS];
+	unsigned used, next_slot;
+	struct credit_waiter *waiting, **waiting_end;
+	unsigned answering; /* questions of the peer that are not answered yet */
+	struct packet *unsent, **unsent_end;
+	unsigned holders; /* the owner, running handlers and waiting calls */
+	bool freed;
+};
+
+void ask_pair(int ret[2])
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) != 0) {
+		perror("letterlock: socketpair");
+		abort();
+	}
+}
+
+bool ask_link_alive(const struct ask_link *l)
+{
+	return l && l->fd >= 0;
+}
+
+const char *ask_link_name(const struct ask_link *l)
+{
+	return l->name;
+}
+
+static void drop(struct ask_link *l)
+{
+	if (--l->holders == 0)
+		free(l);
+}
+
+static void close_fds(int fd[ASK_FDS])
+{
+	for (int i = 0; i < ASK_FDS; i++) {
+		if (fd[i] >= 0)
+			close(fd[i]);
+		fd[i] = -1;
+	}
+}
+
+/* ---- the end of a link ---- */
+
+static void resolve(struct open_question *open, int status)
+{
+	open->status = status;
+	open->done = true;
+	if (open->fiber)
+		fiber_wake(open->fiber);
+}
+
+static void end_link(struct ask_link *l, const char *why)
+{
+	if (l->fd < 0)
+		return;
+	if (why)
+		log_warn("ask.link-ended", "peer=%s why=\"%s\"", l->name, why);
+	if (l->readable)
+		event_free(l->readable);
+	if (l->writable)
+		event_free(l->writable);
+	l->readable = l->writable = NULL;
+	close(l->fd);
+	l->fd = -1;
+	while (l->unsent) {
+		struct packet *p = l->unsent;
+		l->unsent = p->next;
+		close_fds(p->fd);
+		free(p);
+	}
+	for (unsigned i = 0; i < ASK_CREDITS; i++)
+		if (l->slots[i].used && l->slots[i].open) {
+			err_temp(l->slots[i].open->err, "temporary server trouble", "%s went away", l->name);
+			resolve(l->slots[i].open, -1);
+			l->slots[i].open = NULL;
+		}
+	for (struct credit_waiter *w = l->waiting; w; w = w->next)
+		fiber_wake(w->fiber);
+	if (l->gone && !l->freed)
+		l->gone(l, l->arg);
+}
+
+/* ---- sending ---- */
+
+/* 0, or -1 with errno. */
+static int send_packet(int to, const char *bytes, size_t n, const int fd[ASK_FDS])
+{
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = n};
+	union {
+		char room[CMSG_SPACE(ASK_FDS * sizeof(int))];
+		struct cmsghdr align;
+	} control = {0};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+	int count = 0, list[ASK_FDS];
+	for (int i = 0; fd && i < ASK_FDS && fd[i] >= 0; i++)
+		list[count++] = fd[i];
+	if (count) {
+		m.msg_control = control.room;
+		m.msg_controllen = CMSG_SPACE((size_t)count * sizeof(int));
+		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN((size_t)count * sizeof(int));
+		memcpy(CMSG_DATA(c), list, (size_t)count * sizeof(int));
+	}
+	ssize_t done;
+	while ((done = sendmsg(to, &m, MSG_NOSIGNAL | MSG_DONTWAIT)) < 0 && errno == EINTR)
+		;
+	return done < 0 ? -1 : 0;
+}
+
+static void send_unsent(struct ask_link *l)
+{
+	while (l->fd >= 0 && l->unsent) {
+		struct packet *p = l->unsent;
+		if (send_packet(l->fd, p->bytes, p->n, p->fd) != 0) {
+			if (errno != EAGAIN)
+				end_link(l, strerror(errno));
+			return;
+		}
+		l->unsent = p->next;
+		if (!l->unsent)
+			l->unsent_end = &l->unsent;
+		close_fds(p->fd);
+		free(p);
+	}
+	if (l->fd >= 0 && l->writable)
+		event_del(l->writable);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	send_unsent(arg);
+}
+
+/* The peer is slow: the packet waits in memory; credits bound how many do. */
+static void keep_for_later(struct ask_link *l, const char *bytes, size_t n, const int *fd)
+{
+	struct packet *p = mem_new(sizeof *p + n);
+	for (int i = 0; i < ASK_FDS; i++)
+		p->fd[i] = fd && fd[i] >= 0 ? fcntl(fd[i], F_DUPFD_CLOEXEC, 0) : -1;
+	p->n = n;
+	memcpy(p->bytes, bytes, n);
+	*l->unsent_end = p;
+	l->unsent_end = &p->next;
+	if (l->writable)
+		event_add(l->writable, NULL);
+}
+
+static void post(
+	struct ask_link *l, uint32_t id, uint16_t kind, uint16_t flags, struct str body, const int *fd)
+{
+	static _Thread_local char packet[HEADER + ASK_PACKET_MAX];
+	struct buf out = {.p = packet, .cap = sizeof packet, .max = sizeof packet - 1};
+	struct xfer x = xfer_writer(&out);
+	if (l->fd < 0)
+		return;
+	xfer_u32(&x, &id);
+	xfer_u16(&x, &kind);
+	xfer_u16(&x, &flags);
+	buf_add(&out, body);
+	if (l->unsent)
+		keep_for_later(l, packet, out.n, fd);
+	else if (send_packet(l->fd, packet, out.n, fd) == 0)
+		return;
+	else if (errno == EAGAIN)
+		keep_for_later(l, packet, out.n, fd);
+	else
+		end_link(l, errno == EPIPE ? NULL : strerror(errno));
+}
+
+/* ---- answering ---- */
+
+static void pack_err(struct xfer *x, struct err *e)
+{
+	struct str peer = str_from_c(e->peer), log = str_from_c(e->log);
+	xfer_enum(x, &e->kind, ERR_PERM);
+	xfer_str(x, &peer, sizeof e->peer - 1);
+	xfer_str(x, &log, sizeof e->log - 1);
+	if (x->reading) {
+		str_to_c(peer, e->peer, sizeof e->peer);
+		str_to_c(log, e->log, sizeof e->log);
+		if (e->kind == ERR_NONE || x->bad)
+			err_temp(e, "temporary server trouble", "an error that cannot be read");
+	}
+}
+
+struct running {
+	struct ask_question q;
+	struct ask_link *link;
+	uint32_t id;
+};
+
+static void send_answer(struct running *r)
+{
+	struct ask_question *q = &r->q;
+	if (q->err.kind == ERR_NONE && q->answer.n > ASK_PACKET_MAX - 1)
+		err_temp(&q->err, "temporary server trouble", "answer of %zu bytes to question %u",
+			q->answer.n, q->kind);
+	if (q->err.kind == ERR_NONE) {
+		post(r->link, r->id, q->kind, FLAG_ANSWER, q->answer, q->answer_fd);
+	} else {
+		struct buf text;
+		buf_init(&text, 1024);
+		struct xfer x = xfer_writer(&text);
+		pack_err(&x, &q->err);
+		post(r->link, r->id, q->kind, FLAG_ANSWER | FLAG_FAILED, buf_str(&text), NULL);
+		buf_done(&text);
+	}
+}
+
+static void answer_question(void *arg)
+{
+	struct running *r = arg;
+	struct ask_link *l = r->link;
+	l->handler(&r->q, l->arg);
+	send_answer(r);
+	l->answering--;
+	close_fds(r->q.fd);
+	close_fds(r->q.answer_fd);
+	arena_free(r->q.arena);
+	drop(l);
+}
+
+static void question_came(struct ask_link *l, uint32_t id, uint16_t kind, struct str body, int *fd)
+{
+	if (!l->handler || l->answering >= ASK_CREDITS) {
+		close_fds(fd);
+		end_link(l, l->handler ? "asks beyond its credits" : "asks, but may not");
+		return;
+	}
+	struct arena *arena = arena_new();
+	struct running *r = arena_alloc(arena, sizeof *r);
+	*r = (struct running){
+		.q = {.link = l, .arena = arena, .kind = kind, .body = arena_dup(arena, body)},
+		.link = l,
+		.id = id,
+	};
+	for (int i = 0; i < ASK_FDS; i++) {
+		r->q.fd[i] = fd[i];
+		r->q.answer_fd[i] = -1;
+	}
+	l->answering++;
+	l->holders++;
+	if (loop_base())
+		fiber_start(l->name, answer_question, r);
+	else
+		answer_question(r);
+}
+
+/* ---- receiving ---- */
+
+static void give_credit(struct ask_link *l)
+{
+	struct credit_waiter *w = l->waiting;
+	if (!w)
+		return;
+	l->waiting = w->next;
+	if (!l->waiting)
+		l->waiting_end = &l->waiting;
+	fiber_wake(w->fiber);
+}
+
+static void answer_came(struct ask_link *l, uint32_t id, uint16_t flags, struct str body, int *fd)
+{
+	struct slot *s = &l->slots[id % ASK_CREDITS];
+	if (!s->used || s->generation != id / ASK_CREDITS) {
+		close_fds(fd);
+		end_link(l, "answers what was not asked");
+		return;
+	}
+	struct open_question *open = s->open;
+	s->used = false;
+	s->open = NULL;
+	s->generation++;
+	l->used--;
+	give_credit(l);
+	if (!open) {
+		close_fds(fd);
+		return;
+	}
+	if (flags & FLAG_FAILED) {
+		struct xfer x = xfer_reader(body, NULL);
+		struct err err;
+		pack_err(&x, &err);
+		if (open->err)
+			*open->err = err;
+		close_fds(fd);
+		resolve(open, -1);
+		return;
+	}
+	open->ret->body = arena_dup(open->arena, body);
+	for (int i = 0; i < ASK_FDS; i++)
+		open->ret->fd[i] = fd[i];
+	resolve(open, 0);
+}
+
+/* Takes one packet. Returns false when there is none (or no link) any more. */
+static bool receive(struct ask_link *l)
+{
+	static _Thread_local char packet[HEADER + ASK_PACKET_MAX];
+	union {
+		char room[CMSG_SPACE(ASK_FDS * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = {.iov_base = packet, .iov_len = sizeof packet};
+	struct msghdr m = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.room,
+		.msg_controllen = sizeof control.room};
+	ssize_t n = recvmsg(l->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	int fd[ASK_FDS] = {-1, -1};
+	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+		memcpy(fd, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+	if (n <= 0 || n < HEADER || (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+		close_fds(fd);
+		end_link(l, n == 0 || (n < 0 && errno == ECONNRESET) ? NULL : "broken packet");
+		return false;
+	}
+	struct xfer x = xfer_reader(str_make(packet, (size_t)n), NULL);
+	uint32_t id;
+	uint16_t kind, flags;
+	xfer_u32(&x, &id);
+	xfer_u16(&x, &kind);
+	xfer_u16(&x, &flags);
+	if (flags & FLAG_ANSWER)
+		answer_came(l, id, flags, x.in, fd);
+	else
+		question_came(l, id, kind, x.in, fd);
+	return l->fd >= 0;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct ask_link *l = arg;
+	(void)fd, (void)what;
+	l->holders++;
+	for (int i = 0; i < TURN && receive(l); i++)
+		;
+	drop(l);
+}
+
+/* ---- making and freeing ---- */
+
+struct ask_link *ask_link_new(int fd, const char *name, ask_handler *handler,
+	void (*gone)(struct ask_link *, void *), void *arg)
+{
+	struct ask_link *l = mem_new(sizeof *l);
+	l->fd = fd;
+	l->handler = handler;
+	l->gone = gone;
+	l->arg = arg;
+	l->holders = 1;
+	l->unsent_end = &l->unsent;
+	l->waiting_end = &l->waiting;
+	str_to_c(str_from_c(name), l->name, sizeof l->name);
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){SOCKET_BUFFER}, sizeof(int));
+	if (loop_base()) {
+		l->readable = event_new(loop_base(), fd, EV_READ | EV_PERSIST, on_readable, l);
+		l->writable = event_new(loop_base(), fd, EV_WRITE | EV_PERSIST, on_writable, l);
+		if (!l->readable || !l->writable || event_add(l->readable, NULL) != 0)
+			mem_exhausted(sizeof *l);
+	}
+	return l;
+}
+
+void ask_link_free(struct ask_link *l)
+{
+	if (!l)
+		return;
+	l->freed = true;
+	end_link(l, NULL);
+	drop(l);
+}
+
+/* ---- asking ---- */
+
+static struct slot *take_slot(struct ask_link *l, struct open_question *open, uint32_t *ret_id)
+{
+	while (l->slots[l->next_slot].used)
+		l->next_slot = (l->next_slot + 1) % ASK_CREDITS;
+	struct slot *s = &l->slots[l->next_slot];
+	s->used = true;
+	s->open = open;
+	l->used++;
+	*ret_id = (uint32_t)s->generation * ASK_CREDITS + l->next_slot;
+	l->next_slot = (l->next_slot + 1) % ASK_CREDITS;
+	return s;
+}
+
+static int64_t left_of(int64_t until)
+{
+	if (until < 0)
+		return FIBER_NEVER;
+	int64_t left = until - clock_steady_ms();
+	return left > 0 ? left : 0;
+}
+
+static void leave_credit_queue(struct ask_link *l, struct credit_waiter *me)
+{
+	for (struct credit_waiter **at = &l->waiting; *at; at = &(*at)->next)
+		if (*at == me) {
+			*at = me->next;
+			if (l->waiting_end == &me->next)
+				l->waiting_end = at;
+			return;
+		}
+}
+
+/* True with a credit to use; false if the link died or time is over. */
+static bool wait_for_credit(struct ask_link *l, int64_t until)
+{
+	while (l->fd >= 0 && l->used == ASK_CREDITS) {
+		if (!fiber_self()) {
+			struct pollfd p = {.fd = l->fd, .events = POLLIN};
+			if (poll(&p, 1, (int)left_of(until)) <= 0)
+				return false;
+			receive(l);
+			continue;
+		}
+		struct credit_waiter me = {.fiber = fiber_self()};
+		*l->waiting_end = &me;
+		l->waiting_end = &me.next;
+		bool in_time = fiber_park("for credit", left_of(until));
+		leave_credit_queue(l, &me);
+		if (!in_time)
+			return false;
+	}
+	return l->fd >= 0;
+}
+
+/* False when time is over. */
+static bool wait_for_answer(struct ask_link *l, struct open_question *open, int64_t until)
+{
+	while (!open->done) {
+		if (open->fiber) {
+			if (!fiber_park("for an answer", left_of(until)) && !open->done)
+				return false;
+			continue;
+		}
+		struct pollfd p = {.fd = l->fd, .events = POLLIN | (l->unsent ? POLLOUT : 0)};
+		int n = poll(&p, 1, (int)left_of(until));
+		if (n == 0)
+			return false;
+		if (p.revents & POLLOUT)
+			send_unsent(l);
+		if (l->fd >= 0)
+			receive(l);
+	}
+	return true;
+}
+
+int ask_call(struct ask_link *l, uint16_t kind, struct str body, const int *fds, int64_t timeout_ms,
+	struct arena *arena, struct ask_answer *ret, struct err *err)
+{
+	int64_t until = timeout_ms < 0 ? -1 : clock_steady_ms() + timeout_ms;
+	if (body.n > ASK_PACKET_MAX - 1)
+		return err_perm(err, NULL, "a question of %zu bytes", body.n);
+	if (!ask_link_alive(l))
+		return err_temp(
+			err, "temporary server trouble", "nobody there to answer question %u", kind);
+	l->holders++;
+	int status = -1;
+	struct open_question open = {.fiber = fiber_self(), .arena = arena, .ret = ret, .err = err};
+	*ret = (struct ask_answer){.fd = {-1, -1}};
+	if (!wait_for_credit(l, until)) {
+		err_temp(err, "temporary server trouble", "%s takes no more questions", l->name);
+	} else {
+		uint32_t id;
+		struct slot *s = take_slot(l, &open, &id);
+		post(l, id, kind, 0, body, fds);
+		if (wait_for_answer(l, &open, until)) {
+			status = open.status;
+		} else {
+			s->open = NULL;
+			err_temp(err, "temporary server trouble", "%s did not answer question %u in %lld ms",
+				l->name, kind, (long long)timeout_ms);
+		}
+	}
+	drop(l);
+	return status;
+}
+
+int ask_tell(struct ask_link *l, uint16_t kind, struct str body, const int *fds)
+{
+	if (!ask_link_alive(l) || l->used == ASK_CREDITS || body.n > ASK_PACKET_MAX - 1)
+		return -1;
+	uint32_t id;
+	take_slot(l, NULL, &id);
+	post(l, id, kind, 0, body, fds);
+	return l->fd >= 0 ? 0 : -1;
+}
