@@ -1,0 +1,109 @@
+/* store: the durable heart as its role and the admin verbs see it: mail comes in (store_accept),
+ * waits in the queue, goes to relay, and leaves records behind. Reads run on the caller's thread;
+ * each change is a job of the writer, for which a fiber waits (outside a fiber the call blocks). */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "ask/ask_mail.h"
+#include "ask/record.h"
+#include "io/ask.h"
+#include "store/node_db.h"
+#include "store/site.h"
+
+struct store;
+
+/* Opens HOME's node.db and spool, drops what a crash left behind, loads the queue and starts the
+ * writer. Nothing is delivered before store_set_relay(). Whoever calls holds the home's lock: the
+ * role, or the command line while the daemon is down. NULL with *err. */
+struct store *store_open(const char *home, struct site *site, struct err *err);
+/* Waits for the writer; deliveries under way are forgotten (they will be made again). */
+void store_close(struct store *s);
+/* A new revision is in force: routes, retry times, limits. Nothing in the queue is lost. */
+void store_set_site(struct store *s, struct site *site);
+/* Where due mail goes; NULL: nowhere for now. The link before must be dead or NULL. */
+void store_set_relay(struct store *s, struct ask_link *relay);
+/* An edge link has ended: the spool files lent to it are dropped. */
+void store_link_gone(struct store *s, const struct ask_link *link);
+
+/* ---- the questions of edge; each fills q->answer or q->err (accept.c, recorder.c) */
+void store_answer_rcpt(struct store *s, struct ask_question *q);
+void store_answer_accept(struct store *s, struct ask_question *q);
+void store_answer_spool(struct store *s, struct ask_question *q);
+void store_answer_record(struct store *s, struct ask_question *q);
+
+/* ---- reading, for admin (read.c). Rows live in the arena. */
+struct recipient_row {
+	uint64_t message;
+	uint32_t n; /* from 0 in the order of RCPT */
+	struct str address, domain, orcpt;
+	uint8_t notify;
+	enum recipient_state state;
+	bool active;     /* in the hands of relay now */
+	int64_t next_ms; /* READY, DEFERRED: not before */
+	uint32_t attempts;
+	int64_t last_ms;        /* last attempt, 0: none */
+	struct str destination; /* route_key(): "connector NAME", "host HOST:PORT", "mx DOMAIN" */
+	/* What was said last; texts as in recipient_result. */
+	uint16_t code;
+	struct str enhanced, text, command, cause, remote_host, remote_address, tls;
+};
+struct message_row {
+	uint64_t id, session, parent;     /* parent: a bounce speaks of this message; else 0 */
+	int64_t received_ms, finished_ms; /* finished: the last recipient became final; 0: not yet */
+	struct str sender, envid, prefix, message_id, client, helo, tls;
+	enum listener listener;
+	enum body_kind body_kind;
+	uint64_t size; /* of the body, without prefix */
+	uint32_t recipient_count, deaths;
+	bool has_8bit;
+};
+struct recipient_filter {
+	uint64_t message;     /* 0: any */
+	struct str domain;    /* of the recipient, ASCII case ignored; empty: any */
+	struct str connector; /* its name; empty: any */
+	unsigned states;      /* 1 << enum recipient_state, or-ed; 0: all that are not final */
+};
+struct recipient_place { /* where a page ended */
+	uint64_t message;
+	uint32_t n;
+};
+/* The next `limit` recipients after *at (zeroed: from the oldest), which is moved on. *ret_n is less
+ * than `limit` only at the end. 0, or -1 with *err. */
+int store_list(struct store *s, const struct recipient_filter *f, struct recipient_place *at,
+	uint32_t limit, struct arena *arena, struct recipient_row **ret, uint32_t *ret_n,
+	struct err *err);
+/* 1: found, 0: there is none, -1 with *err. */
+int store_message(
+	struct store *s, uint64_t id, struct arena *arena, struct message_row *ret, struct err *err);
+/* Messages that `what` names: a queue id, a Message-ID (with or without <>), an address, or a domain
+ * (of sender or recipient); newest first, at most `limit`. 0, or -1 with *err. */
+int store_find(struct store *s, struct str what, uint32_t limit, struct arena *arena,
+	uint64_t **ret_ids, uint32_t *ret_n, struct err *err);
+/* The records of a message (session and attempts) by time, at most `limit`; or, for message 0, those
+ * of sessions without mail whose peer begins with `peer`, newest first. 0, or -1 with *err. */
+int store_records(struct store *s, uint64_t message, struct str peer, uint32_t limit,
+	struct arena *arena, struct record ***ret, uint32_t *ret_n, struct err *err);
+
+struct store_counters { /* recipients, except where another thing is named */
+	uint64_t ready, active, deferred, held;
+	uint64_t messages; /* not finished */
+	uint64_t destinations;
+	uint64_t accepted, delivered, bounced, expired, attempts; /* since the process began */
+	uint64_t records_thinned;
+	bool disk_full;
+};
+void store_count(struct store *s, struct store_counters *ret);
+
+/* ---- changing, for admin (change.c). In few transactions, however many there are. A recipient in
+ * the hands of relay is counted too: its change comes when the attempt has ended, unless that
+ * delivered it. `who` stands in the log. 0 with *ret_count of recipients, or -1 with *err. */
+enum store_change {
+	CHANGE_RETRY,   /* READY, DEFERRED: due now; the destination forgets its failures */
+	CHANGE_HOLD,    /* READY, DEFERRED: wait for release */
+	CHANGE_RELEASE, /* HELD: due now */
+	CHANGE_REMOVE,  /* all that are not final: dropped without a bounce */
+};
+int store_change(struct store *s, enum store_change change, const struct recipient_filter *f,
+	struct str who, uint64_t *ret_count, struct err *err);
+
+#endif

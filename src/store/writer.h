@@ -1,0 +1,60 @@
+/* writer: the one thread that changes node.db. Jobs that wait are done together: their files are
+ * synced, then their directories, then one transaction with one sync. Its invariants stand numbered
+ * at the top of writer.c.
+ *
+ * A job is embedded in the struct of whoever posts it and stays untouched by him until it is done. */
+#ifndef STORE_WRITER_H
+#define STORE_WRITER_H
+
+#include "store/db.h"
+#include "store/spool.h"
+
+struct writer;
+struct fiber;
+
+enum write_kind {
+	WRITE_ADMITS,   /* brings mail in: refused while the disk is full */
+	WRITE_FINISHES, /* moves mail on or out: may use the reserve when the disk is full */
+	WRITE_LAZY,     /* nobody waits: goes with the next batch, at the latest after WRITER_LAZY_MS */
+};
+enum { WRITER_LAZY_MS = 500 };
+
+struct write_job {
+	/* Runs on the writer's thread inside a transaction; once more, alone, if the batch it was in
+	 * was refused. 0, or -1 with *err: then nothing of the job happens. */
+	int (*apply)(struct write_job *job, struct writer *w, struct db *db, struct err *err);
+	/* Runs on the loop's thread afterwards and must not wait; may free the job. NULL: nothing. */
+	void (*done)(struct write_job *job);
+	enum write_kind kind;
+	/* A body that becomes the file of `body_id`, made durable before the transaction; -1: none.
+	 * A memfd is copied, an unnamed spool file linked. Stays the caller's. */
+	int body_fd;
+	uint64_t body_id;
+	/* The result: ERR_NONE means on disk, synced. */
+	struct err err;
+
+	/* The writer's. */
+	struct write_job *next;
+	struct fiber *waiter;
+	bool finished, file_there;
+};
+
+/* Opens HOME/node.db and starts the thread. `failed` is called once on the loop's thread after an
+ * I/O error or failed sync, when all waiters have been answered: the process must end. NULL with
+ * *err. */
+struct writer *writer_new(const char *home, struct spool *spool,
+	void (*failed)(const char *why, void *arg), void *arg, struct err *err);
+/* Does all that waits, checkpoints, ends the thread. */
+void writer_free(struct writer *w);
+/* Never waits. */
+void writer_post(struct writer *w, struct write_job *job);
+/* Posts and waits: parks the fiber, or blocks outside one. 0, or -1 with *err. */
+int writer_do(struct writer *w, struct write_job *job, struct err *err);
+/* Waits until all that was posted so far is durable. */
+int writer_flush(struct writer *w, struct err *err);
+/* From apply only: the body file of `id` is unlinked after the commit. */
+void writer_unlink_later(struct writer *w, uint64_t id);
+
+bool writer_disk_full(struct writer *w);
+
+#endif
