@@ -28,8 +28,6 @@ enum dns_rcode {
 };
 
 enum {
-	DNS_NAME_MAX = 253, /* characters of a name, without the dot at its end */
-	DNS_LABEL_MAX = 63,
 	ANSWER_RECORDS = 256, /* records of an answer that are looked at; the rest is ignored */
 	ANSWER_ALIASES = 12,  /* CNAMEs one after another */
 };
@@ -72,7 +70,7 @@ struct dns_answer {
 	uint32_t ms; /* how long it took */
 };
 
-/* Reads a reply to the question (name, type). `name` as accepted by dns_name_valid(). Fills outcome,
+/* Reads a reply to the question (name, type). `name` without a dot at its end. Fills outcome,
  * rcode, canonical, ttl, records; texts and records are allocated in `arena`. Records of other
  * names or types, and those whose RDATA is malformed, are skipped. A reply that is cut short is
  * DNS_FAILED with `why`.
@@ -80,10 +78,6 @@ struct dns_answer {
  *   message = header(12) *question *answer …                                   RFC 1035 4.1 */
 void dns_answer_parse(struct str packet, struct str name, enum dns_type type, struct arena *arena,
 	struct dns_answer *ret);
-
-/* name = *1( label "." ) label, letters, digits, "-" and "_" (RFC 952, 1123 2.1, and the underscore
- * of service names), a dot at its end is allowed. What may be asked and what may be connected to. */
-bool dns_name_valid(struct str name);
 
 /* "MX", "A", … or "TYPE64". */
 const char *dns_type_name(enum dns_type type, char dst[16]);

@@ -24,7 +24,8 @@ struct resolver *resolver_hold(struct resolver *r);
 void resolver_drop(struct resolver *r);
 
 /* Asks and waits up to `timeout_ms`, in a fiber only. Always an answer: see enum dns_outcome. Texts
- * and records live in `arena`. A name that dns_name_valid() refuses is DNS_NO_NAME without asking. */
+ * and records live in `arena`. A name that the DNS cannot hold (domain_name_dns_ok() says so) is DNS_NO_NAME
+ * without asking. */
 void dns_lookup(struct resolver *r, struct str name, enum dns_type type, int64_t timeout_ms,
 	struct arena *arena, struct dns_answer *ret);
 
