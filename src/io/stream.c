@@ -39,7 +39,9 @@ struct stream {
 
 	int64_t timeout_ms;
 	int64_t deadline;
+	bool deaf; /* nothing more will be read, but a last word may still be written */
 	bool dead;
+	bool timed_out;
 	struct err err;
 };
 
@@ -102,7 +104,12 @@ void stream_set_deadline(struct stream *s, int64_t steady_ms)
 
 bool stream_dead(const struct stream *s)
 {
-	return s->dead;
+	return s->dead || s->deaf;
+}
+
+bool stream_timed_out(const struct stream *s)
+{
+	return s->timed_out;
 }
 
 struct ssl_st *stream_ssl(const struct stream *s)
@@ -119,9 +126,17 @@ size_t stream_pending(const struct stream *s)
 
 static int fail(struct stream *s, const char *doing, const char *why)
 {
-	if (!s->dead)
+	if (!stream_dead(s))
 		err_temp(&s->err, "connection lost", "%s: %s", doing, why);
 	s->dead = true;
+	return -1;
+}
+
+/* After fail() while nothing but input was wanted: the other direction still works. */
+static int fail_input_only(struct stream *s)
+{
+	s->deaf = true;
+	s->dead = false;
 	return -1;
 }
 
@@ -156,6 +171,7 @@ static int wait_for(struct stream *s, enum fiber_dir dir, const char *reason)
 	if (fiber_fd_wait(s->wait, dir, reason, ms))
 		return 0;
 	fail(s, reason, "timed out");
+	s->timed_out = true;
 	str_to_c(STR("timeout"), s->err.peer, sizeof s->err.peer);
 	return -1;
 }
@@ -312,7 +328,7 @@ static int fill(struct stream *s)
 {
 	static _Thread_local char passing[INPUT_BULK];
 	give_back_taken(s);
-	if (s->dead || stream_flush(s, NULL) != 0)
+	if (stream_dead(s) || stream_flush(s, NULL) != 0)
 		return -1;
 	ssize_t n;
 	for (;;) {
@@ -321,10 +337,12 @@ static int fill(struct stream *s)
 		if (n != READ_NOTHING_YET)
 			break;
 		if (wait_for(s, FIBER_READ, "for the peer to speak") != 0)
-			return -1;
+			return fail_input_only(s);
 	}
-	if (n == READ_END)
-		return fail(s, "reading from the peer", "connection closed by the peer");
+	if (n == READ_END) {
+		fail(s, "reading from the peer", "connection closed by the peer");
+		return fail_input_only(s);
+	}
 	if (n < 0)
 		return -1;
 	buf_add(&s->in, str_make(passing, (size_t)n));

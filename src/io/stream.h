@@ -5,7 +5,8 @@
  * input, so pipelining comes for free; it flushes by itself when it holds more than 64 KB.
  *
  * Once anything failed (peer gone, time-out) the stream is dead: every later call fails at once with
- * the same error, so a session may write several replies and look once. */
+ * the same error, so a session may write several replies and look once. Only if it died waiting for
+ * input, at its end or by a time-out, may a last word still be written ("421 … timeout"). */
 #ifndef IO_STREAM_H
 #define IO_STREAM_H
 
@@ -50,8 +51,10 @@ size_t stream_pending(const struct stream *s);
 void stream_put(struct stream *s, struct str bytes);
 void stream_putf(struct stream *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int stream_flush(struct stream *s, struct err *err);
-/* Dead: nothing can be read or written any more. */
+/* Dead: nothing can be read any more. */
 bool stream_dead(const struct stream *s);
+/* It died because the peer let a time-out or the deadline pass. */
+bool stream_timed_out(const struct stream *s);
 
 /* Flushes, then turns the plain stream into TLS with a fresh SSL of `ctx`; returns when the handshake
  * is done. Refuses (ERR_PERM) if plaintext is pending: nothing said before TLS counts after it
