@@ -32,6 +32,9 @@ struct smtp_server {
 	const struct smtp_questions *questions;
 	void *arg;        /* of the questions */
 	const bool *stop; /* set to true: answer 421 at the next command and end; may be NULL */
+	/* True while the session waits for a command, so that nothing is lost when the reading side of
+	 * its socket is shut to end it; may be NULL. */
+	bool *idle;
 };
 
 /* Runs the session until QUIT, the end of the stream or a limit. The stream stays the caller's. */
