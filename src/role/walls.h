@@ -7,7 +7,7 @@
 
 struct walls {
 	const char *role; /* "serve", "edge", "store", "relay", "keys", "import" */
-	/* Folders or files, each "+" (below the home) or absolute; ends with NULL. */
+	/* Absolute, or below the home; ends with a NULL path. */
 	struct sandbox_path paths[6];
 	unsigned net;   /* enum sandbox_net */
 	unsigned calls; /* enum sandbox_calls */
@@ -23,7 +23,7 @@ const struct walls *walls_find(const char *role);
  * in the table must exist. Names what this machine cannot give in *missing (sandbox.h). 0, or -1 with
  * *err: the role must not go on. Before it: open what is outside (log), let libraries read their own
  * files (OpenSSL's configuration, the time zone). After it threads may be started. */
-int walls_up(const char *role, const char *home, uint32_t uid, uint32_t gid,
-	enum sandbox_mode mode, struct buf *missing, struct err *err);
+int walls_up(const char *role, const char *home, uint32_t uid, uint32_t gid, enum sandbox_mode mode,
+	struct buf *missing, struct err *err);
 
 #endif

@@ -1,0 +1,78 @@
+/* walls: see walls.h. Read the table beside DESIGN section 2. */
+#include "role/walls.h"
+
+#include <linux/capability.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+
+#define CAPABILITY(name) (UINT64_C(1) << (name))
+
+static const struct walls walls_of_roles[] = {
+	/* serve alone sees files outside the home (certificates, trust stores: read only) and starts the
+	 * others. As root it keeps what binds low ports, reads others' files, hands files of the home to
+	 * the roles' users and lets its children go over to them. */
+	{.role = "serve",
+		.paths = {{"/", SANDBOX_READ | SANDBOX_EXEC}, {"", SANDBOX_READ | SANDBOX_WRITE},
+			{"/dev/null", SANDBOX_READ | SANDBOX_WRITE}},
+		.net = SANDBOX_NET_CONNECT | SANDBOX_NET_BIND,
+		.calls = CALLS_SPAWN | CALLS_THREADS,
+		.keep = CAPABILITY(CAP_NET_BIND_SERVICE) | CAPABILITY(CAP_DAC_OVERRIDE) |
+			CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_FOWNER) | CAPABILITY(CAP_KILL) |
+			CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SETGID) | CAPABILITY(CAP_SETPCAP),
+		.outlives = true},
+	{.role = "edge", .calls = CALLS_ACCEPT | CALLS_MEMFD},
+	/* SQLite stirs /dev/urandom into its names of temporary files. */
+	{.role = "store",
+		.paths = {{"", SANDBOX_READ | SANDBOX_WRITE}, {"/dev/urandom", SANDBOX_READ}},
+		.calls = CALLS_FILES | CALLS_MEMFD | CALLS_THREADS},
+	{.role = "relay", .net = SANDBOX_NET_CONNECT, .calls = CALLS_CONNECT | CALLS_MEMFD},
+	{.role = "keys",
+		.paths = {{"keys", SANDBOX_READ | SANDBOX_WRITE}},
+		.calls = CALLS_FILES | CALLS_MEMFD},
+	{.role = "import", .calls = CALLS_MEMFD},
+};
+
+const struct walls *walls_find(const char *role)
+{
+	for (size_t i = 0; i < sizeof walls_of_roles / sizeof *walls_of_roles; i++)
+		if (!strcmp(walls_of_roles[i].role, role))
+			return &walls_of_roles[i];
+	return NULL;
+}
+
+/* The table's paths, those below the home made absolute in `arena`. Returns how many. */
+static size_t paths_of(
+	const struct walls *w, const char *home, struct arena *arena, struct sandbox_path *ret)
+{
+	size_t n = 0;
+	for (const struct sandbox_path *p = w->paths; p->path; p++, n++) {
+		ret[n] = *p;
+		if (p->path[0] != '/')
+			ret[n].path = arena_fmt(arena, "%s/%s", home, p->path).p;
+	}
+	return n;
+}
+
+int walls_up(const char *role, const char *home, uint32_t uid, uint32_t gid, enum sandbox_mode mode,
+	struct buf *missing, struct err *err)
+{
+	const struct walls *w = walls_find(role);
+	if (!w)
+		return err_say(err, "no walls are known for a role %s", role);
+	if (sandbox_drop(uid, gid, w->keep, missing, err))
+		return -1;
+	if (!w->outlives)
+		sandbox_follow_parent();
+	if (mode == SANDBOX_OFF) {
+		buf_add_c(missing, missing->n ? " landlock seccomp" : "landlock seccomp");
+		return 0;
+	}
+	struct arena *arena = arena_new();
+	struct sandbox_path paths[sizeof w->paths / sizeof *w->paths];
+	size_t n = paths_of(w, home, arena, paths);
+	int failed = sandbox_files(paths, n, w->net, missing, err);
+	arena_free(arena);
+	return failed ? -1 : sandbox_calls(w->calls, mode, missing, err);
+}
