@@ -1,10 +1,10 @@
 /* ask: questions between roles, one packet each on a SOCK_SEQPACKET pair (the transport; the
  * questions themselves stand in src/ask/).
  *
- *   packet = u32 id, u16 kind, u16 flags (1: an answer, 2: it failed), then the body
+ *   packet = u32 id, u16 kind, u16 flags (1: an answer, 2: it failed, 4: long), then the body
  *
- * A packet holds up to ASK_PACKET_MAX bytes and at most ASK_FDS descriptors; longer things travel as
- * sealed memfds (body.h). A truncated packet or control message ends the link. The asking side has
+ * A packet has at most ASK_FDS descriptors. A body above ASK_PACKET_MAX bytes (an envelope of 1,000
+ * recipients, a list) travels by itself as a sealed memfd, up to ASK_LONG_MAX. A truncated packet or control message ends the link. The asking side has
  * credits: with all of them out, ask_call() waits, so a slow role slows those who feed it and nothing
  * grows. The answering side treats every packet as hostile and ends a link that asks beyond its
  * credits. If the peer is gone, every open question fails with a temporary error at once. */
@@ -17,7 +17,12 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum { ASK_PACKET_MAX = 60 * 1024, ASK_FDS = 2, ASK_CREDITS = 512 };
+enum {
+	ASK_PACKET_MAX = 60 * 1024,
+	ASK_LONG_MAX = 64 * 1024 * 1024,
+	ASK_FDS = 2,
+	ASK_CREDITS = 512,
+};
 
 struct ask_link;
 
