@@ -18,10 +18,10 @@ struct ask_sign_answer {
 };
 
 /* What a certificate says of itself. Roles that may not parse one keep these facts beside it. All
- * texts are printable UTF-8 on one line. */
+ * texts are printable ASCII on one line. */
 struct certificate_facts {
 	struct str names;      /* subjectAltName DNS names, lower case, separated by blanks */
-	struct str subject;    /* "CN=mx.example.org" (RFC 2253 order) */
+	struct str subject;    /* as openssl prints it, ASCII: "C = DE, CN = mx.example.org" */
 	struct str issuer;     /* the same */
 	struct str thumbprint; /* SHA-256 of the certificate, hex */
 	struct str key_id;     /* SHA-256 of its SubjectPublicKeyInfo, hex */

@@ -3,6 +3,7 @@
 #define ASK_ASK_SERVE_H
 
 #include "ask/ask_mail.h"
+#include "io/sandbox.h"
 #include "io/xfer.h"
 
 /* ---- serve and roles */
@@ -11,8 +12,11 @@ struct ask_start {
 	struct str group; /* edge: "mx", "user", "control" */
 	struct str home;  /* absolute path; only store and keys get it */
 	uint32_t uid, gid;
-	uint8_t walls; /* enum sandbox_mode */
-	uint8_t log_level;
+	enum sandbox_mode walls;
+	uint8_t log_level; /* enum log_level */
+};
+struct ask_start_answer {
+	struct str missing; /* walls that this machine cannot give, as words */
 };
 struct ask_link_peer {
 	struct str role; /* who is at the far end */
@@ -44,6 +48,7 @@ struct ask_service_answer {
 };
 
 void xfer_ask_start(struct xfer *x, void *v);          /* struct ask_start */
+void xfer_ask_start_answer(struct xfer *x, void *v);   /* struct ask_start_answer */
 void xfer_ask_link_peer(struct xfer *x, void *v);      /* struct ask_link_peer */
 void xfer_ask_file(struct xfer *x, void *v);           /* struct ask_file */
 void xfer_ask_listen(struct xfer *x, void *v);         /* struct ask_listen */

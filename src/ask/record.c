@@ -1,0 +1,123 @@
+#include "ask/record.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/id.h"
+
+enum { TEXT_MAX = 1000, PEER_MAX = 320 };
+
+struct record *record_new(struct arena *arena, enum record_kind kind, struct str peer)
+{
+	struct record *r = arena_alloc(arena, sizeof *r);
+	r->arena = arena;
+	r->kind = kind;
+	r->id = id_make();
+	r->started_ms = clock_wall_ms();
+	r->steady_ms = clock_steady_ms();
+	r->peer = arena_dup(arena, str_take(peer, PEER_MAX));
+	return r;
+}
+
+/* The length of the well-formed UTF-8 sequence (RFC 3629) at the beginning of `s`, or 0. */
+static size_t utf8_sequence(struct str s)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+	size_t n = p[0] < 0x80            ? 1
+		: p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+		: (p[0] & 0xf0) == 0xe0       ? 3
+		: p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+									  : 0;
+	if (n == 0 || n > s.n)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
+	bool surrogate = p[0] == 0xed && p[1] >= 0xa0;
+	bool beyond = p[0] == 0xf4 && p[1] >= 0x90;
+	return overlong || surrogate || beyond ? 0 : n;
+}
+
+/* Control characters and what is no UTF-8 become '?'. */
+static void clean(char *p, size_t n)
+{
+	for (size_t i = 0; i < n;) {
+		size_t step = utf8_sequence(str_make(p + i, n - i));
+		if (step == 0 || (step == 1 && ((unsigned char)p[i] < ' ' || p[i] == 127))) {
+			p[i] = '?';
+			step = 1;
+		}
+		i += step;
+	}
+}
+
+/* Room for one event more: the first half is kept for good, the second half forgets its oldest. */
+static struct record_event *place(struct record *r)
+{
+	if (!r->events)
+		r->events = arena_alloc(r->arena, RECORD_EVENTS * sizeof *r->events);
+	if (r->event_count < RECORD_EVENTS)
+		return &r->events[r->event_count++];
+	struct record_event *middle = r->events + RECORD_EVENTS / 2;
+	r->dropped++;
+	r->bytes -= middle->text.n;
+	memmove(middle, middle + 1, (RECORD_EVENTS / 2 - 1) * sizeof *middle);
+	return &r->events[RECORD_EVENTS - 1];
+}
+
+void record_add(struct record *r, enum record_event_kind kind, const char *fmt, ...)
+{
+	char text[TEXT_MAX];
+	va_list ap;
+	va_start(ap, fmt);
+	int n = vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	size_t length = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+	if (r->bytes + length > RECORD_BYTES) {
+		r->dropped++;
+		return;
+	}
+	clean(text, length);
+	struct record_event *e = place(r);
+	e->ms = (uint32_t)(clock_steady_ms() - r->steady_ms);
+	e->kind = kind;
+	e->text = arena_dup(r->arena, str_make(text, length));
+	r->bytes += length;
+}
+
+void record_message(struct record *r, uint64_t queue_id)
+{
+	if (r->message_count < RECORD_MESSAGES)
+		r->messages[r->message_count] = queue_id;
+	r->message_count++;
+}
+
+const char *record_event_name(enum record_event_kind kind)
+{
+	static const char *const name[] = {
+		"note", "dns", "connect", "sent", "received", "tls", "certificate", "verdict", "error"};
+	return name[kind];
+}
+
+void xfer_record(struct xfer *x, struct record *r)
+{
+	xfer_enum(x, &r->kind, RECORD_ATTEMPT);
+	xfer_u64(x, &r->id);
+	xfer_i64(x, &r->started_ms);
+	xfer_str(x, &r->peer, PEER_MAX);
+	xfer_u32(x, &r->message_count);
+	uint32_t known = r->message_count < RECORD_MESSAGES ? r->message_count : RECORD_MESSAGES;
+	for (uint32_t i = 0; i < known; i++)
+		xfer_u64(x, &r->messages[i]);
+	xfer_u32(x, &r->dropped);
+	xfer_list(x, &r->events, &r->event_count, sizeof *r->events, RECORD_EVENTS);
+	for (uint32_t i = 0; i < r->event_count; i++) {
+		xfer_u32(x, &r->events[i].ms);
+		xfer_enum(x, &r->events[i].kind, EVENT_LAST);
+		xfer_str(x, &r->events[i].text, TEXT_MAX);
+	}
+	if (x->reading)
+		r->arena = x->arena;
+}
