@@ -18,6 +18,7 @@ struct db_query;
 enum db_mode {
 	DB_WRITER, /* makes the file if there is none; WAL, every commit synced */
 	DB_READER, /* query_only */
+	DB_SHARED, /* site.db: must exist, rollback journal, every commit synced; others may edit it */
 };
 
 /* What the last failed call means for whoever wants to go on. */
