@@ -12,11 +12,21 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/body.h"
 #include "io/fiber.h"
 #include "io/loop.h"
 #include "io/xfer.h"
 
-enum { FLAG_ANSWER = 1, FLAG_FAILED = 2, HEADER = 8, TURN = 64, SOCKET_BUFFER = 1024 * 1024 };
+enum {
+	FLAG_ANSWER = 1,
+	FLAG_FAILED = 2,
+	FLAG_LONG = 4,
+	HEADER = 8,
+	TURN = 64,
+	SOCKET_BUFFER = 1024 * 1024
+};
+/* The descriptors of a question and, last, its long body. */
+enum { WIRE_FDS = ASK_FDS + 1 };
 
 /* An open question of ours, on the stack of ask_call(). */
 struct open_question {
@@ -37,7 +47,7 @@ struct slot {
 
 struct packet {
 	struct packet *next;
-	int fd[ASK_FDS];
+	int fd[WIRE_FDS];
 	size_t n;
 	char bytes[];
 };
@@ -88,9 +98,9 @@ static void drop(struct ask_link *l)
 		free(l);
 }
 
-static void close_fds(int fd[ASK_FDS])
+static void close_fds(int *fd, int n)
 {
-	for (int i = 0; i < ASK_FDS; i++) {
+	for (int i = 0; i < n; i++) {
 		if (fd[i] >= 0)
 			close(fd[i]);
 		fd[i] = -1;
@@ -123,7 +133,7 @@ static void end_link(struct ask_link *l, const char *why)
 	while (l->unsent) {
 		struct packet *p = l->unsent;
 		l->unsent = p->next;
-		close_fds(p->fd);
+		close_fds(p->fd, WIRE_FDS);
 		free(p);
 	}
 	for (unsigned i = 0; i < ASK_CREDITS; i++)
@@ -141,17 +151,18 @@ static void end_link(struct ask_link *l, const char *why)
 /* ---- sending ---- */
 
 /* 0, or -1 with errno. */
-static int send_packet(int to, const char *bytes, size_t n, const int fd[ASK_FDS])
+static int send_packet(int to, const char *bytes, size_t n, const int fd[WIRE_FDS])
 {
 	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = n};
 	union {
-		char room[CMSG_SPACE(ASK_FDS * sizeof(int))];
+		char room[CMSG_SPACE(WIRE_FDS * sizeof(int))];
 		struct cmsghdr align;
 	} control = {0};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-	int count = 0, list[ASK_FDS];
-	for (int i = 0; fd && i < ASK_FDS && fd[i] >= 0; i++)
-		list[count++] = fd[i];
+	int count = 0, list[WIRE_FDS];
+	for (int i = 0; i < WIRE_FDS; i++)
+		if (fd[i] >= 0)
+			list[count++] = fd[i];
 	if (count) {
 		m.msg_control = control.room;
 		m.msg_controllen = CMSG_SPACE((size_t)count * sizeof(int));
@@ -179,7 +190,7 @@ static void send_unsent(struct ask_link *l)
 		l->unsent = p->next;
 		if (!l->unsent)
 			l->unsent_end = &l->unsent;
-		close_fds(p->fd);
+		close_fds(p->fd, WIRE_FDS);
 		free(p);
 	}
 	if (l->fd >= 0 && l->writable)
@@ -193,11 +204,11 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 }
 
 /* The peer is slow: the packet waits in memory; credits bound how many do. */
-static void keep_for_later(struct ask_link *l, const char *bytes, size_t n, const int *fd)
+static void keep_for_later(struct ask_link *l, const char *bytes, size_t n, const int fd[WIRE_FDS])
 {
 	struct packet *p = mem_new(sizeof *p + n);
-	for (int i = 0; i < ASK_FDS; i++)
-		p->fd[i] = fd && fd[i] >= 0 ? fcntl(fd[i], F_DUPFD_CLOEXEC, 0) : -1;
+	for (int i = 0; i < WIRE_FDS; i++)
+		p->fd[i] = fd[i] >= 0 ? fcntl(fd[i], F_DUPFD_CLOEXEC, 0) : -1;
 	p->n = n;
 	memcpy(p->bytes, bytes, n);
 	*l->unsent_end = p;
@@ -206,26 +217,45 @@ static void keep_for_later(struct ask_link *l, const char *bytes, size_t n, cons
 		event_add(l->writable, NULL);
 }
 
-static void post(
-	struct ask_link *l, uint32_t id, uint16_t kind, uint16_t flags, struct str body, const int *fd)
+static void send_or_keep(struct ask_link *l, const char *bytes, size_t n, const int fd[WIRE_FDS])
+{
+	if (l->unsent)
+		keep_for_later(l, bytes, n, fd);
+	else if (send_packet(l->fd, bytes, n, fd) == 0)
+		return;
+	else if (errno == EAGAIN)
+		keep_for_later(l, bytes, n, fd);
+	else
+		end_link(l, errno == EPIPE ? NULL : strerror(errno));
+}
+
+/* 0, or -1 with *err: no memory file could be had for a long body. */
+static int post(struct ask_link *l, uint32_t id, uint16_t kind, uint16_t flags, struct str body,
+	const int *fds, struct err *err)
 {
 	static _Thread_local char packet[HEADER + ASK_PACKET_MAX];
 	struct buf out = {.p = packet, .cap = sizeof packet, .max = sizeof packet - 1};
 	struct xfer x = xfer_writer(&out);
+	int fd[WIRE_FDS] = {-1, -1, -1};
 	if (l->fd < 0)
-		return;
+		return 0;
+	for (int i = 0; fds && i < ASK_FDS && fds[i] >= 0; i++)
+		fd[i] = fds[i];
+	if (body.n >= ASK_PACKET_MAX) {
+		fd[ASK_FDS] = body_from_str(body, "question", err);
+		if (fd[ASK_FDS] < 0)
+			return -1;
+		flags |= FLAG_LONG;
+		body = STR("");
+	}
 	xfer_u32(&x, &id);
 	xfer_u16(&x, &kind);
 	xfer_u16(&x, &flags);
 	buf_add(&out, body);
-	if (l->unsent)
-		keep_for_later(l, packet, out.n, fd);
-	else if (send_packet(l->fd, packet, out.n, fd) == 0)
-		return;
-	else if (errno == EAGAIN)
-		keep_for_later(l, packet, out.n, fd);
-	else
-		end_link(l, errno == EPIPE ? NULL : strerror(errno));
+	send_or_keep(l, packet, out.n, fd);
+	if (fd[ASK_FDS] >= 0)
+		close(fd[ASK_FDS]);
+	return 0;
 }
 
 /* ---- answering ---- */
@@ -253,19 +283,18 @@ struct running {
 static void send_answer(struct running *r)
 {
 	struct ask_question *q = &r->q;
-	if (q->err.kind == ERR_NONE && q->answer.n > ASK_PACKET_MAX - 1)
+	if (q->err.kind == ERR_NONE && q->answer.n > ASK_LONG_MAX)
 		err_temp(&q->err, "temporary server trouble", "answer of %zu bytes to question %u",
 			q->answer.n, q->kind);
-	if (q->err.kind == ERR_NONE) {
-		post(r->link, r->id, q->kind, FLAG_ANSWER, q->answer, q->answer_fd);
-	} else {
-		struct buf text;
-		buf_init(&text, 1024);
-		struct xfer x = xfer_writer(&text);
-		pack_err(&x, &q->err);
-		post(r->link, r->id, q->kind, FLAG_ANSWER | FLAG_FAILED, buf_str(&text), NULL);
-		buf_done(&text);
-	}
+	if (q->err.kind == ERR_NONE &&
+		post(r->link, r->id, q->kind, FLAG_ANSWER, q->answer, q->answer_fd, &q->err) == 0)
+		return;
+	struct buf text;
+	buf_init(&text, 1024);
+	struct xfer x = xfer_writer(&text);
+	pack_err(&x, &q->err);
+	post(r->link, r->id, q->kind, FLAG_ANSWER | FLAG_FAILED, buf_str(&text), NULL, NULL);
+	buf_done(&text);
 }
 
 static void answer_question(void *arg)
@@ -275,8 +304,8 @@ static void answer_question(void *arg)
 	l->handler(&r->q, l->arg);
 	send_answer(r);
 	l->answering--;
-	close_fds(r->q.fd);
-	close_fds(r->q.answer_fd);
+	close_fds(r->q.fd, ASK_FDS);
+	close_fds(r->q.answer_fd, ASK_FDS);
 	arena_free(r->q.arena);
 	drop(l);
 }
@@ -284,7 +313,7 @@ static void answer_question(void *arg)
 static void question_came(struct ask_link *l, uint32_t id, uint16_t kind, struct str body, int *fd)
 {
 	if (!l->handler || l->answering >= ASK_CREDITS) {
-		close_fds(fd);
+		close_fds(fd, ASK_FDS);
 		end_link(l, l->handler ? "asks beyond its credits" : "asks, but may not");
 		return;
 	}
@@ -320,22 +349,27 @@ static void give_credit(struct ask_link *l)
 	fiber_wake(w->fiber);
 }
 
-static void answer_came(struct ask_link *l, uint32_t id, uint16_t flags, struct str body, int *fd)
+static void free_slot(struct ask_link *l, struct slot *s)
 {
-	struct slot *s = &l->slots[id % ASK_CREDITS];
-	if (!s->used || s->generation != id / ASK_CREDITS) {
-		close_fds(fd);
-		end_link(l, "answers what was not asked");
-		return;
-	}
-	struct open_question *open = s->open;
 	s->used = false;
 	s->open = NULL;
 	s->generation++;
 	l->used--;
 	give_credit(l);
+}
+
+static void answer_came(struct ask_link *l, uint32_t id, uint16_t flags, struct str body, int *fd)
+{
+	struct slot *s = &l->slots[id % ASK_CREDITS];
+	if (!s->used || s->generation != id / ASK_CREDITS) {
+		close_fds(fd, ASK_FDS);
+		end_link(l, "answers what was not asked");
+		return;
+	}
+	struct open_question *open = s->open;
+	free_slot(l, s);
 	if (!open) {
-		close_fds(fd);
+		close_fds(fd, ASK_FDS);
 		return;
 	}
 	if (flags & FLAG_FAILED) {
@@ -344,7 +378,7 @@ static void answer_came(struct ask_link *l, uint32_t id, uint16_t flags, struct 
 		pack_err(&x, &err);
 		if (open->err)
 			*open->err = err;
-		close_fds(fd);
+		close_fds(fd, ASK_FDS);
 		resolve(open, -1);
 		return;
 	}
@@ -354,12 +388,55 @@ static void answer_came(struct ask_link *l, uint32_t id, uint16_t flags, struct 
 	resolve(open, 0);
 }
 
+/* The descriptors of a packet: the last one is the body if it is long. Returns false if they do not
+ * fit the flags. */
+static bool take_fds(struct msghdr *m, uint16_t flags, int ret_fd[ASK_FDS], int *ret_long)
+{
+	int list[WIRE_FDS], count = 0, keep = 0;
+	struct cmsghdr *c = CMSG_FIRSTHDR(m);
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+		count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		memcpy(list, CMSG_DATA(c), (size_t)count * sizeof(int));
+	}
+	keep = count - ((flags & FLAG_LONG) && count > 0);
+	if (keep > ASK_FDS || (m->msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+		close_fds(list, count);
+		return false;
+	}
+	*ret_long = keep < count ? list[keep] : -1;
+	for (int i = 0; i < keep; i++)
+		ret_fd[i] = list[i];
+	return true;
+}
+
+static void dispatch(struct ask_link *l, uint32_t id, uint16_t kind, uint16_t flags,
+	struct str body, int fd[ASK_FDS], int long_fd)
+{
+	struct str mapped = STR("");
+	if (flags & FLAG_LONG) {
+		int status = body_map(long_fd, ASK_LONG_MAX, &mapped, NULL);
+		if (long_fd >= 0)
+			close(long_fd);
+		if (status != 0) {
+			close_fds(fd, ASK_FDS);
+			end_link(l, "long packet without its body");
+			return;
+		}
+		body = mapped;
+	}
+	if (flags & FLAG_ANSWER)
+		answer_came(l, id, flags, body, fd);
+	else
+		question_came(l, id, kind, body, fd);
+	body_unmap(mapped);
+}
+
 /* Takes one packet. Returns false when there is none (or no link) any more. */
 static bool receive(struct ask_link *l)
 {
 	static _Thread_local char packet[HEADER + ASK_PACKET_MAX];
 	union {
-		char room[CMSG_SPACE(ASK_FDS * sizeof(int))];
+		char room[CMSG_SPACE(WIRE_FDS * sizeof(int))];
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = {.iov_base = packet, .iov_len = sizeof packet};
@@ -370,13 +447,8 @@ static bool receive(struct ask_link *l)
 	ssize_t n = recvmsg(l->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
-	int fd[ASK_FDS] = {-1, -1};
-	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-		memcpy(fd, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
-	if (n <= 0 || n < HEADER || (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
-		close_fds(fd);
-		end_link(l, n == 0 || (n < 0 && errno == ECONNRESET) ? NULL : "broken packet");
+	if (n <= 0) {
+		end_link(l, n == 0 || errno == ECONNRESET ? NULL : strerror(errno));
 		return false;
 	}
 	struct xfer x = xfer_reader(str_make(packet, (size_t)n), NULL);
@@ -385,10 +457,13 @@ static bool receive(struct ask_link *l)
 	xfer_u32(&x, &id);
 	xfer_u16(&x, &kind);
 	xfer_u16(&x, &flags);
-	if (flags & FLAG_ANSWER)
-		answer_came(l, id, flags, x.in, fd);
-	else
-		question_came(l, id, kind, x.in, fd);
+	int fd[ASK_FDS] = {-1, -1}, long_fd = -1;
+	if (!take_fds(&m, flags, fd, &long_fd) || x.bad) {
+		close_fds(fd, ASK_FDS);
+		end_link(l, "broken packet");
+		return false;
+	}
+	dispatch(l, id, kind, flags, x.in, fd, long_fd);
 	return l->fd >= 0;
 }
 
@@ -517,7 +592,7 @@ int ask_call(struct ask_link *l, uint16_t kind, struct str body, const int *fds,
 	struct arena *arena, struct ask_answer *ret, struct err *err)
 {
 	int64_t until = timeout_ms < 0 ? -1 : clock_steady_ms() + timeout_ms;
-	if (body.n > ASK_PACKET_MAX - 1)
+	if (body.n > ASK_LONG_MAX)
 		return err_perm(err, NULL, "a question of %zu bytes", body.n);
 	if (!ask_link_alive(l))
 		return err_temp(
@@ -531,8 +606,9 @@ int ask_call(struct ask_link *l, uint16_t kind, struct str body, const int *fds,
 	} else {
 		uint32_t id;
 		struct slot *s = take_slot(l, &open, &id);
-		post(l, id, kind, 0, body, fds);
-		if (wait_for_answer(l, &open, until)) {
+		if (post(l, id, kind, 0, body, fds, err) != 0) {
+			free_slot(l, s);
+		} else if (wait_for_answer(l, &open, until)) {
 			status = open.status;
 		} else {
 			s->open = NULL;
@@ -546,10 +622,11 @@ int ask_call(struct ask_link *l, uint16_t kind, struct str body, const int *fds,
 
 int ask_tell(struct ask_link *l, uint16_t kind, struct str body, const int *fds)
 {
-	if (!ask_link_alive(l) || l->used == ASK_CREDITS || body.n > ASK_PACKET_MAX - 1)
+	if (!ask_link_alive(l) || l->used == ASK_CREDITS || body.n > ASK_LONG_MAX)
 		return -1;
 	uint32_t id;
-	take_slot(l, NULL, &id);
-	post(l, id, kind, 0, body, fds);
+	struct slot *s = take_slot(l, NULL, &id);
+	if (post(l, id, kind, 0, body, fds, NULL) != 0)
+		free_slot(l, s);
 	return l->fd >= 0 ? 0 : -1;
 }
