@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
 
@@ -25,6 +26,7 @@ struct conf_address { /* address:port, [v6]:port */
 	socklen_t len;
 	struct str text;
 };
+enum { CONF_ADDRESSES_MAX = 32 }; /* in one list */
 struct conf_addresses {
 	struct conf_address *at;
 	size_t n;
@@ -53,7 +55,7 @@ struct conf_durations {
 
 struct conf {
 	struct arena *arena;
-	unsigned holders;
+	unsigned holders; /* all on one thread */
 	uint64_t revision;
 
 	struct str hostname; /* server.hostname */
@@ -73,7 +75,8 @@ struct conf {
 	uint64_t smtp_max_size, smtp_max_recipients, smtp_max_hops; /* hops: Received headers */
 	uint64_t smtp_max_errors, smtp_max_commands, smtp_timeout_ms, smtp_data_timeout_ms;
 	uint64_t smtp_session_ms, smtp_max_sessions, smtp_max_sessions_per_address;
-	uint64_t log_level, log_keep;
+	uint64_t log_level; /* enum log_level */
+	uint64_t log_keep_ms;
 
 	/* Not settings, but part of each snapshot for the roles that need them. */
 	struct conf_certificate *certificates; /* edge */
@@ -86,8 +89,12 @@ void conf_drop(struct conf *c);
 /* True if the address (IPv4 mapped in IPv6 counts as IPv4) is in one of the networks. */
 bool conf_networks_match(const struct conf_networks *n, const struct sockaddr *sa);
 
+/* What no single setting can know: two listeners on one address. -1 with *err. */
+int conf_check(const struct conf *c, struct err *err);
+
 /* Snapshots: numbered, one per role, as bytes in a sealed memfd. conf_pack() writes the rows that
- * `role` gets out of `c`; conf_unpack() gives a new conf with one holder, or NULL with *err. */
+ * `role` gets out of `c`; conf_unpack() gives a new conf with one holder, or NULL with *err. It
+ * takes nothing on trust: rows, order and limits are those of the table, or the whole is refused. */
 enum conf_role {
 	CONF_SERVE = 1,
 	CONF_EDGE = 2,
@@ -95,7 +102,7 @@ enum conf_role {
 	CONF_RELAY = 8,
 	CONF_KEYS = 16,
 };
-struct buf;
+enum { CONF_SNAPSHOT_MAX = 16 << 20, CONF_CERTIFICATES_MAX = 1000 };
 void conf_pack(const struct conf *c, enum conf_role role, struct buf *out);
 struct conf *conf_unpack(struct str bytes, struct err *err);
 
