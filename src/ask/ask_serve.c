@@ -26,6 +26,7 @@ void xfer_ask_link_peer(struct xfer *x, void *v)
 {
 	struct ask_link_peer *q = v;
 	xfer_str(x, &q->role, ROLE_MAX);
+	xfer_str(x, &q->group, ROLE_MAX);
 }
 
 void xfer_ask_file(struct xfer *x, void *v)
@@ -43,6 +44,12 @@ void xfer_ask_listen(struct xfer *x, void *v)
 	xfer_u32(x, &q->number);
 	xfer_enum(x, &q->listener, LISTENER_LAST);
 	xfer_str(x, &q->address, 128);
+}
+
+void xfer_ask_unlisten(struct xfer *x, void *v)
+{
+	struct ask_unlisten *q = v;
+	xfer_u32(x, &q->number);
 }
 
 void xfer_ask_snapshot(struct xfer *x, void *v)

@@ -19,7 +19,8 @@ struct ask_start_answer {
 	struct str missing; /* walls that this machine cannot give, as words */
 };
 struct ask_link_peer {
-	struct str role; /* who is at the far end */
+	struct str role;  /* who is at the far end */
+	struct str group; /* of an edge: "mx", "user", "control" */
 };
 struct ask_file {
 	struct str setting; /* that names it: "trust.store", "dns.trust_anchor" */
@@ -30,7 +31,10 @@ struct ask_file {
 struct ask_listen {
 	uint32_t number; /* for ASK_UNLISTEN */
 	enum listener listener;
-	struct str address; /* "127.0.0.1:25" */
+	struct str address; /* "127.0.0.1:25"; for the group control a path */
+};
+struct ask_unlisten {
+	uint32_t number;
 };
 struct ask_snapshot {
 	uint64_t revision;
@@ -52,6 +56,7 @@ void xfer_ask_start_answer(struct xfer *x, void *v);   /* struct ask_start_answe
 void xfer_ask_link_peer(struct xfer *x, void *v);      /* struct ask_link_peer */
 void xfer_ask_file(struct xfer *x, void *v);           /* struct ask_file */
 void xfer_ask_listen(struct xfer *x, void *v);         /* struct ask_listen */
+void xfer_ask_unlisten(struct xfer *x, void *v);       /* struct ask_unlisten */
 void xfer_ask_snapshot(struct xfer *x, void *v);       /* struct ask_snapshot */
 void xfer_ask_apply_answer(struct xfer *x, void *v);   /* struct ask_apply_answer */
 void xfer_ask_service(struct xfer *x, void *v);        /* struct ask_service */

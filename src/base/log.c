@@ -20,6 +20,13 @@ void log_open(int fd, enum log_level level)
 	max_level = level;
 }
 
+void log_reopen(int fd)
+{
+	if (out != STDERR_FILENO)
+		close(out);
+	out = fd;
+}
+
 void log_set_context(struct log_context *context)
 {
 	current = context;

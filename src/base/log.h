@@ -22,6 +22,8 @@ struct log_context {
 
 /* Lines go to `fd` (at first standard error) up to and including `level`. */
 void log_open(int fd, enum log_level level);
+/* The same level, into another file; the one before is closed unless it is standard error. */
+void log_reopen(int fd);
 /* Sets whom the following lines speak of; NULL for nobody. The struct stays the caller's. */
 void log_set_context(struct log_context *context);
 /* Never NULL: where the running session may note its ids. */

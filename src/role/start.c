@@ -1,0 +1,209 @@
+#include "role/start.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ask/questions.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/fiber.h"
+#include "io/loop.h"
+#include "role/walls.h"
+
+enum { SERVE_FD = 3 };
+
+/* The fiber that holds ASK_START until the walls stand. */
+static struct fiber *starting;
+static char missing_walls[128];
+
+_Noreturn void role_exit(struct role *r, int status)
+{
+	log_info("role.exit", "role=%s group=%s status=%d", r->name, r->group, status);
+	fflush(NULL);
+	_exit(status);
+}
+
+static void serve_gone(struct ask_link *l, void *arg)
+{
+	(void)l;
+	role_exit(arg, 1);
+}
+
+/* Takes one descriptor of the question over. */
+static int take_fd(struct ask_question *q, int i)
+{
+	int fd = q->fd[i];
+	q->fd[i] = -1;
+	return fd;
+}
+
+static void on_start(struct role *r, struct ask_question *q)
+{
+	struct ask_start start;
+	if (r->start || ask_take(q, xfer_ask_start, &start) != 0)
+		return;
+	log_open(take_fd(q, 0), start.log_level);
+	str_to_c(start.group, r->group, sizeof r->group);
+	str_to_c(start.home, r->home, sizeof r->home);
+	r->uid = start.uid;
+	r->gid = start.gid;
+	r->walls = start.walls;
+	r->start = q;
+	starting = fiber_self();
+	loop_stop();
+	fiber_park("for the walls", FIBER_NEVER);
+	struct ask_start_answer answer = {.missing = str_from_c(missing_walls)};
+	ask_answer(q, xfer_ask_start_answer, &answer);
+}
+
+static void on_link(struct role *r, struct ask_question *q)
+{
+	struct ask_link_peer peer;
+	if (ask_take(q, xfer_ask_link_peer, &peer) == 0 && r->calls->link && q->fd[0] >= 0)
+		r->calls->link(r, &peer, take_fd(q, 0));
+}
+
+static void on_file(struct role *r, struct ask_question *q)
+{
+	struct ask_file file;
+	if (ask_take(q, xfer_ask_file, &file) == 0 && r->calls->file)
+		r->calls->file(r, &file, take_fd(q, 0));
+}
+
+static void on_conf(struct role *r, struct ask_question *q)
+{
+	struct str bytes;
+	if (!r->calls->conf || body_map(q->fd[0], ASK_LONG_MAX, &bytes, &q->err) != 0)
+		return;
+	struct conf *c = conf_unpack(bytes, &q->err);
+	body_unmap(bytes);
+	if (!c)
+		return;
+	uint64_t revision = c->revision;
+	if (r->calls->conf(r, c, &q->err) == 0)
+		log_info("role.conf", "role=%s group=%s revision=%llu", r->name, r->group,
+			(unsigned long long)revision);
+	conf_drop(c);
+}
+
+static void on_listen(struct role *r, struct ask_question *q)
+{
+	struct ask_listen listen;
+	if (ask_take(q, xfer_ask_listen, &listen) == 0 && r->calls->listen && q->fd[0] >= 0)
+		r->calls->listen(r, &listen, take_fd(q, 0));
+}
+
+static void on_unlisten(struct role *r, struct ask_question *q)
+{
+	struct ask_unlisten unlisten;
+	if (ask_take(q, xfer_ask_unlisten, &unlisten) == 0 && r->calls->unlisten)
+		r->calls->unlisten(r, unlisten.number);
+}
+
+static void stop_fiber(void *arg)
+{
+	struct role *r = arg;
+	fiber_sleep("for the answer to go out", 1);
+	if (r->calls->stop)
+		r->calls->stop(r);
+	else
+		role_exit(r, 0);
+}
+
+static void answer_serve(struct ask_question *q, void *arg)
+{
+	struct role *r = arg;
+	switch ((enum ask_kind)q->kind) {
+	case ASK_START:
+		on_start(r, q);
+		break;
+	case ASK_LINK:
+		on_link(r, q);
+		break;
+	case ASK_FILE:
+		on_file(r, q);
+		break;
+	case ASK_CONF:
+		on_conf(r, q);
+		break;
+	case ASK_LISTEN:
+		on_listen(r, q);
+		break;
+	case ASK_UNLISTEN:
+		on_unlisten(r, q);
+		break;
+	case ASK_LOG:
+		log_reopen(take_fd(q, 0));
+		break;
+	case ASK_STOP:
+		fiber_start("stop", stop_fiber, r);
+		break;
+	default:
+		if (r->calls->other)
+			r->calls->other(q, arg);
+		else
+			err_perm(&q->err, NULL, "%s does not answer question %u", r->name, q->kind);
+	}
+}
+
+/* What the parent's shell or service manager left: descriptors, environment, signal settings. */
+static void forget(void)
+{
+	closefrom(SERVE_FD + 1);
+	clearenv();
+	umask(077);
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGINT, SIG_IGN); /* a terminal's Ctrl-C is for serve, which then asks us to stop */
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	tzset();
+}
+
+void role_hello(struct role *r)
+{
+	if (fcntl(SERVE_FD, F_GETFD) < 0) {
+		fprintf(stderr, "letterlock: the role %s is started by letterlock serve\n", r->name);
+		exit(2);
+	}
+	forget();
+	loop_init();
+	r->serve = ask_link_new(SERVE_FD, "serve", answer_serve, serve_gone, r);
+	while (!r->start)
+		loop_run();
+}
+
+void role_walls(struct role *r)
+{
+	struct buf missing;
+	struct err err;
+	buf_init(&missing, sizeof missing_walls - 1);
+	if (walls_up(r->name, r->home, r->uid, r->gid, r->walls, &missing, &err) != 0) {
+		log_error("role.walls", "role=%s err=\"%s\"", r->name, err.log);
+		role_exit(r, 1);
+	}
+	str_to_c(buf_str(&missing), missing_walls, sizeof missing_walls);
+	buf_done(&missing);
+	log_info("role.start", "role=%s group=%s missing=\"%s\"", r->name, r->group, missing_walls);
+	fiber_wake(starting);
+}
+
+_Noreturn void role_loop(struct role *r)
+{
+	for (;;)
+		loop_run();
+	role_exit(r, 0);
+}

@@ -1,0 +1,57 @@
+/* start: how every role begins and what serve tells it later. A role's main reads:
+ *
+ *	struct role r = {.name = "relay", .calls = &calls};
+ *	role_hello(&r);        forget what is not meant for it; wait for ASK_START
+ *	…                      let libraries read their own files
+ *	role_walls(&r);        uid, Landlock, seccomp (walls.c); serve is told what is missing
+ *	role_loop(&r);         answer until ASK_STOP
+ *
+ * The link to serve is descriptor 3. When it ends, so does the process. */
+#ifndef ROLE_START_H
+#define ROLE_START_H
+
+#include "ask/ask_serve.h"
+#include "conf/conf.h"
+#include "io/ask.h"
+
+struct role;
+
+/* What serve tells a role; those it never gets are NULL. All run in fibers. Descriptors are the
+ * callee's from then on. */
+struct role_calls {
+	/* A new pair to a neighbour, also when that was started again: the link before is dead. */
+	void (*link)(struct role *r, const struct ask_link_peer *peer, int fd);
+	/* Contents of a file from outside the home; fd -1: it could not be read (file->error). */
+	void (*file)(struct role *r, const struct ask_file *file, int fd);
+	/* A new revision; the caller drops its own hold. -1 with *err: the role keeps the old one. */
+	int (*conf)(struct role *r, struct conf *c, struct err *err);
+	void (*listen)(struct role *r, const struct ask_listen *listen, int fd);
+	void (*unlisten)(struct role *r, uint32_t number);
+	/* Finish what runs, then role_exit(). NULL: exit at once. */
+	void (*stop)(struct role *r);
+	/* Questions of serve that are none of the above. */
+	ask_handler *other;
+};
+
+struct role {
+	const char *name;
+	const struct role_calls *calls;
+	void *arg; /* the role's own */
+
+	/* Set by role_hello(). */
+	char group[32];
+	char home[4096]; /* empty for roles that have no files */
+	struct ask_link *serve;
+	struct ask_question *start; /* not answered before role_walls() */
+	uint32_t uid, gid;
+	enum sandbox_mode walls;
+};
+
+void role_hello(struct role *r);
+void role_walls(struct role *r);
+/* Never returns. */
+_Noreturn void role_loop(struct role *r);
+/* Ends the process in good order. */
+_Noreturn void role_exit(struct role *r, int status);
+
+#endif
