@@ -23,6 +23,8 @@ struct mailbox {
 	bool literal;      /* domain is an address literal: [192.0.2.1] or [IPv6:2001:db8::1] */
 };
 
+/* atext (RFC 5322 3.2.3) */
+bool smtp_is_atext(char c);
 /* Domain, with labels as RFC 5321 says; an underscore inside is let pass, since such hosts exist. */
 enum parse smtp_domain(struct str *at, struct str *ret);
 /* IPv4 or IPv6 literal with its brackets; General-address-literal is refused, no tag is registered. */
