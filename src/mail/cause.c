@@ -40,7 +40,7 @@ const struct cause causes[] = {
 		"Look at the MX and address answers in `letterlock trace DOMAIN` and tell the owner of the "
 		"domain.",
 		ASK_THEM},
-	{"route.loop", OWNER_US, "4.6", "Delivery would lead back to this server.",
+	{"route.loop", OWNER_US, "4.6", "Delivery leads back to this server, or runs in a circle.",
 		"Say where the mail of this domain goes: `letterlock domain add DOMAIN --route HOST:PORT`, "
 		"or take the MX record that names this server out of DNS.",
 		ASK_US},

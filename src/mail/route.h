@@ -62,13 +62,12 @@ void route_key(const struct route *r, struct buf *out);
 bool route_same(const struct route *a, const struct route *b);
 
 struct route_target {
-	struct str host; /* lower case as given, without brackets */
+	struct str host; /* as written, without brackets */
 	uint16_t port;
 };
-enum { ROUTE_HOST_MAX = 253 };
 /* target = ( host-name / IPv4 / "[" IPv6 "]" ) [ ":" port ]
- * Without a port it is `default_port`. ret->host is a slice of `text`. -1 with *err, which quotes
- * the text and says what would be right. */
+ * Without a port it is `default_port`. ret->host is a slice of `text`; underscores in names are let
+ * pass, since such hosts exist. -1 with *err, which quotes the text and says what would be right. */
 int route_target_parse(
 	struct str text, uint16_t default_port, struct route_target *ret, struct err *err);
 /* "host:port", "[v6]:port". */
