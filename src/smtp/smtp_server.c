@@ -184,8 +184,7 @@ enum verb_flags {
 	NEEDS_HELLO = 2, /* only after EHLO or HELO */
 	NEEDS_MAIL = 4,  /* only inside a transaction */
 	NO_ARGUMENT = 8,
-	ALONE = 16,  /* nothing may stand behind it in the same group (RFC 3207, 2920 3.1) */
-	SECRET = 32, /* its argument may be a password: not recorded */
+	SECRET = 16, /* its argument may be a password: not recorded */
 };
 
 struct verb {
@@ -196,7 +195,7 @@ struct verb {
 static const struct verb verbs[VERB_COUNT] = {
 	[VERB_EHLO] = {command_ehlo, 0},
 	[VERB_HELO] = {command_helo, 0},
-	[VERB_STARTTLS] = {smtp_command_starttls, NEEDS_HELLO | NO_ARGUMENT | ALONE},
+	[VERB_STARTTLS] = {smtp_command_starttls, NEEDS_HELLO | NO_ARGUMENT},
 	[VERB_MAIL] = {smtp_command_mail, NEEDS_TLS | NEEDS_HELLO},
 	[VERB_RCPT] = {smtp_command_rcpt, NEEDS_TLS | NEEDS_HELLO | NEEDS_MAIL},
 	[VERB_DATA] = {smtp_command_data, NEEDS_TLS | NEEDS_HELLO | NEEDS_MAIL | NO_ARGUMENT},
@@ -212,16 +211,6 @@ static const struct verb verbs[VERB_COUNT] = {
 	[VERB_UNKNOWN] = {command_unknown, 0},
 };
 
-/* Whoever put it there, the client or someone in the middle: it must not count as said under TLS. */
-static void refuse_injection(struct smtp_session *c, const char *verb)
-{
-	size_t n = stream_pending(c->stream);
-	record_add(c->record, EVENT_ERROR, "%zu bytes of plaintext behind %s", n, verb);
-	log_warn("smtp.starttls-injection", "client=%.*s bytes=%zu", STR_ARG(c->server->client), n);
-	smtp_reply(c, 554, "5.5.1", "Send nothing behind %s before its reply", verb);
-	smtp_end(c, "plaintext behind STARTTLS");
-}
-
 /* Checks the verb's flags; on a broken rule answers and returns false. */
 static bool rules_hold(struct smtp_session *c, const struct smtp_command *command)
 {
@@ -235,8 +224,6 @@ static bool rules_hold(struct smtp_session *c, const struct smtp_command *comman
 		smtp_reply(c, 503, "5.5.1", "Say MAIL first");
 	else if ((flags & NO_ARGUMENT) && !smtp_no_argument(command->argument, &fault))
 		smtp_reply_fault(c, &fault);
-	else if ((flags & ALONE) && stream_pending(c->stream) > 0)
-		refuse_injection(c, smtp_verb_name(command->verb));
 	else
 		return true;
 	return false;

@@ -1,7 +1,6 @@
 /* smtp_server_tls: STARTTLS (RFC 3207), and what is known of the TLS a session runs on. */
-#include <openssl/ssl.h>
-
 #include "base/log.h"
+#include "cert/tls.h"
 #include "smtp/smtp_session.h"
 
 static enum tls_inbound tls_setting(const struct smtp_session *c)
@@ -22,10 +21,19 @@ bool smtp_tls_missing(const struct smtp_session *c)
 void smtp_tls_started(struct smtp_session *c)
 {
 	struct ssl_st *ssl = stream_ssl(c->stream);
-	const char *sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-	c->tls = arena_fmt(c->arena, "%s %s", SSL_get_version(ssl), SSL_get_cipher_name(ssl));
-	record_add(
-		c->record, EVENT_TLS, "%.*s%s%s", STR_ARG(c->tls), sni ? " sni=" : "", sni ? sni : "");
+	c->tls = tls_text(ssl, c->arena);
+	tls_describe(ssl, c->record);
+}
+
+/* Whoever put it behind STARTTLS, the client or someone in the middle: it must not count as said under
+ * TLS (RFC 3207 section 4, CVE-2011-0411). */
+static void refuse_injection(struct smtp_session *c)
+{
+	size_t n = stream_pending(c->stream);
+	record_add(c->record, EVENT_ERROR, "%zu bytes of plaintext behind STARTTLS", n);
+	log_warn("smtp.starttls-injection", "client=%.*s bytes=%zu", STR_ARG(c->server->client), n);
+	smtp_reply(c, 554, "5.5.1", "Send nothing behind STARTTLS before its reply");
+	smtp_end(c, "plaintext behind STARTTLS");
 }
 
 /* 502 where it is switched off, 454 where it should work but has nothing to work with: the client
@@ -45,6 +53,10 @@ void smtp_command_starttls(struct smtp_session *c, struct str argument)
 	}
 	if (!c->server->tls) {
 		smtp_reply(c, 454, "4.7.0", "TLS is not available now, try again later");
+		return;
+	}
+	if (stream_pending(c->stream) > 0) {
+		refuse_injection(c);
 		return;
 	}
 	smtp_reply(c, 220, "2.0.0", "Start TLS");
