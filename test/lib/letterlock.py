@@ -1,0 +1,243 @@
+"""A Letterlock installation of its own for each test, driven as an administrator would: by the
+command line.
+
+    home = Home(tmp_path / "home")
+    home.setup(); home.serve(); home.cli("domain", "add", "example.org"); home.stop()
+
+LETTERLOCK_BUILD names the build folder to test (default: build/asan, or build)."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SANITIZER = re.compile(r"ERROR: (Address|Leak)Sanitizer|runtime error:|SUMMARY: \w*Sanitizer")
+
+
+def build_folder():
+    given = os.environ.get("LETTERLOCK_BUILD")
+    if given:
+        return Path(given).resolve()
+    asan = ROOT / "build" / "asan"
+    return asan if (asan / "letterlock").exists() else ROOT / "build"
+
+
+def free_ports(count, address="127.0.0.1"):
+    """Ports that nobody listens on at this moment, all different."""
+    sockets = [socket.create_server((address, 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def until(condition, what, timeout=15, pause=0.05):
+    """Waits until condition() is true and returns its value."""
+    end = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {timeout} s in vain: {what}")
+        time.sleep(pause)
+
+
+class Refused(Exception):
+    """The command line said no: exit status and what it printed."""
+
+    def __init__(self, done):
+        super().__init__(f"{' '.join(map(str, done.args))}: exit {done.returncode}\n"
+                         f"{done.stdout}{done.stderr}")
+        self.status, self.stdout, self.stderr = done.returncode, done.stdout, done.stderr
+
+
+class Home:
+    def __init__(self, folder, hostname="mx.home.example", settings=None):
+        self.folder = Path(folder)
+        self.hostname = hostname
+        self.program = build_folder() / "letterlock"
+        self.smtp, self.submission, self.submissions = free_ports(3)
+        self.settings = {
+            "listen.smtp": f"127.0.0.1:{self.smtp}",
+            "listen.submission": f"127.0.0.1:{self.submission}",
+            "listen.submissions": f"127.0.0.1:{self.submissions}",
+            "relay.networks": "127.0.0.0/8",
+            # Nothing a test does may reach a name server of the world.
+            "dns.servers": "127.0.0.1:1",
+            **(settings or {}),
+        }
+        self.process = None
+        self.stderr = self.folder.parent / (self.folder.name + ".stderr")
+
+    @property
+    def env(self):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("LETTERLOCK")}
+        env["LETTERLOCK_HOME"] = str(self.folder)
+        # Walled roles cannot look for leaks (that takes ptrace); unit tests do.
+        env["ASAN_OPTIONS"] = "detect_leaks=0:abort_on_error=1:detect_stack_use_after_return=0"
+        env["UBSAN_OPTIONS"] = "print_stacktrace=1"
+        return env
+
+    # -- command line
+
+    def run(self, *args, stdin=None, timeout=60):
+        """Runs `letterlock ARGS`; returns what came, whatever the exit status."""
+        return subprocess.run([self.program, *map(str, args)], env=self.env, text=True,
+                              input=stdin, capture_output=True, timeout=timeout)
+
+    def cli(self, *args, stdin=None):
+        """Runs `letterlock ARGS` and returns its output; Refused unless it exits with 0."""
+        done = self.run(*args, stdin=stdin)
+        if done.returncode:
+            raise Refused(done)
+        return done.stdout
+
+    def cli_json(self, *args):
+        return json.loads(self.cli(*args, "--json"))
+
+    def refused(self, *args, status=1):
+        """Runs `letterlock ARGS`, which must be refused with this status; returns all it said."""
+        done = self.run(*args)
+        assert done.returncode == status, f"{args}: exit {done.returncode}: {done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    def set(self, **settings):
+        """Live settings: set(smtp_tls="required") sets smtp.tls."""
+        for name, value in settings.items():
+            self.cli("config", "set", name.replace("_", ".", 1), value)
+
+    # -- life
+
+    def setup(self):
+        options = [part for key, value in self.settings.items()
+                   for part in ("--set", f"{key}={value}")]
+        self.cli("setup", "--hostname", self.hostname, *options)
+        return self
+
+    def serve(self, timeout=30):
+        """Starts `letterlock serve` and waits until it says that it is ready."""
+        notify = self.folder.parent / (self.folder.name + ".ready")
+        notify.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
+            ready.bind(str(notify))
+            ready.settimeout(0.1)
+            with open(self.stderr, "ab") as err:
+                self.process = subprocess.Popen(
+                    [self.program, "serve"], env={**self.env, "NOTIFY_SOCKET": str(notify)},
+                    stdin=subprocess.DEVNULL, stdout=err, stderr=err)
+            end = time.monotonic() + timeout
+            while True:
+                try:
+                    if b"READY=1" in ready.recv(4096):
+                        break
+                except TimeoutError:
+                    pass
+                if self.process.poll() is not None:
+                    raise AssertionError(f"serve ended with {self.process.returncode}:\n{self.said()}")
+                if time.monotonic() > end:
+                    raise AssertionError(f"serve is not ready after {timeout} s:\n{self.said()}")
+        notify.unlink(missing_ok=True)
+        return self
+
+    def said(self):
+        """The end of what serve and its roles wrote to standard error and to the log."""
+        logs = sorted((self.folder / "log").glob("letterlock.*")) if self.folder.exists() else []
+        texts = [self.stderr.read_text(errors="replace")] if self.stderr.exists() else []
+        texts += [one.read_text(errors="replace") for one in logs[-1:]]
+        return "\n".join(text[-6000:] for text in texts)
+
+    def log(self):
+        """All lines of the log files, oldest first."""
+        files = sorted((self.folder / "log").glob("letterlock.*"))
+        return [line for one in files for line in one.read_text(errors="replace").splitlines()]
+
+    def stop(self, timeout=30):
+        """Ends serve in order; a sanitizer's report or an unclean end fails the test."""
+        if not self.process:
+            return
+        process, self.process = self.process, None
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise AssertionError(f"serve did not stop within {timeout} s:\n{self.said()}")
+        self.look_for_findings()
+        assert process.returncode == 0, f"serve ended with {process.returncode}:\n{self.said()}"
+
+    def look_for_findings(self):
+        text = self.stderr.read_text(errors="replace") if self.stderr.exists() else ""
+        found = SANITIZER.search(text)
+        assert not found, text[max(0, found.start() - 500):found.start() + 8000]
+
+    def kill(self):
+        """As a crash of the machine would end it: serve and all roles at once."""
+        pids = [self.process.pid, *self.roles().values()]
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait()
+        self.process = None
+        until(lambda: not any(alive(pid) for pid in pids), "killed roles are gone")
+
+    def __enter__(self):
+        return self.setup().serve()
+
+    def __exit__(self, *_):
+        self.stop()
+
+    # -- roles
+
+    def roles(self):
+        """The processes under serve: {"edge-mx": pid, "store": pid, ...}."""
+        found = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                text = stat.read_text()
+                words = (stat.parent / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if self.process and int(text.rsplit(")", 1)[1].split()[1]) == self.process.pid:
+                name = os.path.basename(words[0].decode()).removeprefix("letterlock-")
+                name = "-".join([name, *(w.decode() for w in words[1:] if w)])
+                found[name] = int(stat.parent.name)
+        return found
+
+    def kill_role(self, name):
+        """kill -9 of one role; returns its old pid. Serve will start it again."""
+        pid = self.roles()[name]
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def wait_role(self, name, not_pid=None, timeout=15):
+        """Waits until the role runs (again, with another pid)."""
+        return until(lambda: (pid := self.roles().get(name)) and pid != not_pid and pid,
+                     f"role {name} runs", timeout)
+
+    # -- queue
+
+    def queue(self, *filters):
+        """The queue's messages as `queue list --json` tells them."""
+        listed = self.cli_json("queue", "list", *filters)
+        return listed["messages"] if isinstance(listed, dict) else listed
+
+    def wait_queue_empty(self, timeout=60):
+        until(lambda: not self.queue(), "the queue is empty", timeout, pause=0.2)
+
+
+def alive(pid):
+    """A process that is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
