@@ -1,0 +1,16 @@
+/* crypto: how this program uses libcrypto: set up without any file, and with the thread's error
+ * queue empty whenever a function of ours returns (fiber.h, F1). */
+#ifndef CERT_CRYPTO_H
+#define CERT_CRYPTO_H
+
+/* Sets libcrypto up with its default provider. The system's openssl.cnf is not read, so the
+ * strength of what we accept does not depend on it, and nothing is opened behind a wall. Later calls
+ * do nothing. Ends the process if the library cannot be used. */
+void crypto_init(void);
+
+enum { CRYPTO_TEXT = 160 };
+/* Takes all errors off the queue and writes the reason of the oldest into dst ("wrong tag"), with
+ * its data if it has any; "unknown reason" if the queue was empty. Returns dst. */
+const char *crypto_drain(char dst[CRYPTO_TEXT]);
+
+#endif

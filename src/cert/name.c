@@ -1,0 +1,40 @@
+#include "cert/name.h"
+
+#include <arpa/inet.h>
+
+bool name_is_address(struct str host, unsigned char bytes[NAME_ADDRESS_MAX], size_t *ret_n)
+{
+	if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']') {
+		host = str_make(host.p + 1, host.n - 2);
+		if (str_starts_nocase(host, STR("IPv6:")))
+			host = str_skip(host, 5);
+	}
+	char text[INET6_ADDRSTRLEN + 1];
+	if (host.n >= sizeof text || memchr(host.p, 0, host.n))
+		return false;
+	str_to_c(host, text, sizeof text);
+	if (inet_pton(AF_INET, text, bytes) == 1) {
+		*ret_n = 4;
+		return true;
+	}
+	if (inet_pton(AF_INET6, text, bytes) == 1) {
+		*ret_n = 16;
+		return true;
+	}
+	return false;
+}
+
+bool name_matches(struct str presented, struct str host)
+{
+	if (host.n > 0 && host.p[host.n - 1] == '.')
+		host.n--;
+	if (presented.n == 0 || host.n == 0)
+		return false;
+	if (!str_starts(presented, STR("*.")))
+		return !memchr(presented.p, '*', presented.n) && str_eq_nocase(presented, host);
+	struct str below = str_skip(presented, 1); /* ".example.org" */
+	if (str_find(str_skip(below, 1), '.') < 0 || memchr(below.p, '*', below.n))
+		return false;
+	ptrdiff_t dot = str_find(host, '.');
+	return dot > 0 && str_eq_nocase(below, str_skip(host, (size_t)dot));
+}
