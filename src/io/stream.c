@@ -20,6 +20,7 @@ enum {
 	INPUT_BULK = 64 * 1024, /* one read */
 	OUTPUT_MAX = 64 * 1024, /* gathered before a flush */
 	DEFAULT_TIMEOUT_MS = 300 * 1000,
+	READS_IN_TURN = 16, /* up to a megabyte */
 };
 
 struct stream {
@@ -42,6 +43,7 @@ struct stream {
 	bool deaf; /* nothing more will be read, but a last word may still be written */
 	bool dead;
 	bool timed_out;
+	unsigned reads_in_turn; /* without a wait between them */
 	struct err err;
 };
 
@@ -159,6 +161,14 @@ static int fail_tls(struct stream *s, const char *doing, int ssl_error, int save
 	return -1;
 }
 
+static int fail_late(struct stream *s, const char *reason)
+{
+	fail(s, reason, "timed out");
+	s->timed_out = true;
+	str_to_c(STR("timeout"), s->err.peer, sizeof s->err.peer);
+	return -1;
+}
+
 /* 0 when ready; a time-out kills the stream. */
 static int wait_for(struct stream *s, enum fiber_dir dir, const char *reason)
 {
@@ -168,12 +178,22 @@ static int wait_for(struct stream *s, enum fiber_dir dir, const char *reason)
 		if (left < ms)
 			ms = left < 0 ? 0 : left;
 	}
-	if (fiber_fd_wait(s->wait, dir, reason, ms))
+	s->reads_in_turn = 0;
+	return fiber_fd_wait(s->wait, dir, reason, ms) ? 0 : fail_late(s, reason);
+}
+
+/* A peer that sends without a pause must neither keep other fibers from running nor outlast its
+ * deadline: this stands in for the wait that never comes. */
+static int take_turns(struct stream *s)
+{
+	if (++s->reads_in_turn < READS_IN_TURN)
 		return 0;
-	fail(s, reason, "timed out");
-	s->timed_out = true;
-	str_to_c(STR("timeout"), s->err.peer, sizeof s->err.peer);
-	return -1;
+	s->reads_in_turn = 0;
+	if (fiber_self())
+		fiber_sleep("for its turn", 0);
+	if (s->deadline && clock_steady_ms() >= s->deadline)
+		return fail_late(s, "for the peer to pause");
+	return 0;
 }
 
 /* ---- the descriptor: one read and one write, plain or TLS ---- */
@@ -330,6 +350,8 @@ static int fill(struct stream *s)
 	give_back_taken(s);
 	if (stream_dead(s) || stream_flush(s, NULL) != 0)
 		return -1;
+	if (s->fd >= 0 && take_turns(s) != 0)
+		return fail_input_only(s);
 	ssize_t n;
 	for (;;) {
 		n = s->fd >= 0 ? read_some(s, passing, sizeof passing)
