@@ -13,7 +13,7 @@
 #include "io/ask.h"
 #include "store/site.h"
 
-struct store; /* store.h: queue, recorder */
+struct store; /* store.h: queue and recorder */
 
 /* What the verbs work on; one a process. Zeroed, then filled by its owner; links may change. */
 struct admin {
@@ -40,7 +40,7 @@ void admin_close(struct admin *a);
 int admin_publish(struct admin *a, struct err *err);
 
 /* The handler's part for ASK_ADMIN: takes the question, reads the caller's credentials from fd 0,
- * runs the verb, packs the answer (long ones into a memfd). */
+ * runs the verb, packs the answer. */
 void admin_answer(struct ask_question *q, struct admin *a);
 
 /* Runs one verb. `raw` is a descriptor with a raw body, or -1. `who` is written into rows that
@@ -55,39 +55,26 @@ enum admin_flags {
 	ADMIN_CHANGES = 2,
 	ADMIN_RAW = 4, /* takes a raw body */
 };
+enum admin_type { ADMIN_TEXT, ADMIN_NUMBER, ADMIN_TRUTH, ADMIN_TEXTS, ADMIN_NUMBERS };
 struct admin_argument {
 	const char *name; /* NULL ends the list */
-	char type;        /* 's' text, 'i' number, 'b' truth, 'o' object */
+	enum admin_type type;
 	bool required;
 	const char *text;
 };
-struct admin_call;
-/* Returns the answer (a new reference), or NULL after admin_refuse(). */
+struct admin_call; /* admin_verbs.h */
 typedef json_t *admin_fn(struct admin_call *c);
 struct admin_verb {
 	const char *name; /* "queue.list" */
 	admin_fn *run;
 	unsigned flags;
-	const char *text; /* one sentence */
-	struct admin_argument arguments[10];
+	const char *text;   /* one sentence */
+	const char *answer; /* what comes back, one sentence */
+	const struct admin_argument *arguments;
 };
 extern const struct admin_verb admin_verbs[];
 extern const size_t admin_verb_count;
 /* NULL if there is none. */
 const struct admin_verb *admin_verb_find(struct str name);
-
-/* One running verb. */
-struct admin_call {
-	struct admin *admin;
-	struct arena *arena;
-	json_t *args; /* an object; its members were checked against the table */
-	int raw;
-	struct str who;
-	unsigned status; /* set by admin_refuse() */
-	json_t *error;
-};
-/* Always returns NULL, for `return admin_refuse(…)`. `field` may be NULL. */
-json_t *admin_refuse(struct admin_call *c, unsigned status, const char *code, const char *field,
-	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 #endif

@@ -8,19 +8,17 @@
 #ifndef STORE_SITE_H
 #define STORE_SITE_H
 
+#include "ask/ask_keys.h"
 #include "conf/conf.h"
 #include "mail/route.h"
 
 struct site_certificate {
-	uint64_t id;       /* its generation too: a higher one is newer */
-	struct str names;  /* host names it is made for, separated by blanks */
-	struct str serves; /* those it serves now; empty: an older generation, kept */
-	struct str chain;  /* PEM, leaf first */
-	struct str key_id;
-	struct str thumbprint; /* hex SHA-256 */
-	struct str summary;    /* one line: subject, issuer, until when */
-	bool self_signed;
-	int64_t not_after_ms, imported_ms;
+	uint64_t id;                    /* its generation too: a higher one is newer */
+	struct certificate_facts facts; /* of the leaf */
+	struct str serves;              /* of facts.names those it serves now; empty: an older
+									   generation, kept */
+	struct str chain;               /* PEM, leaf first */
+	int64_t imported_ms;
 	struct str imported_by;
 };
 /* Where the value of a setting comes from, in the order of the table settings[]. */

@@ -1,0 +1,212 @@
+#include "store/admin_mail.h"
+
+#include <stdio.h>
+
+#include "ask/ask_serve.h"
+#include "ask/questions.h"
+#include "base/clock.h"
+
+enum { ASK_MS = 10 * 1000 };
+#define CERTIFICATE_WARN_MS ((int64_t)21 * 24 * 3600 * 1000)
+
+/* ---- roles and services */
+
+/* "mx running 4711 restarts=0 walls=landlock,seccomp" as an object: name, state, pid and whatever
+ * else stands there as key=value. */
+static json_t *role_json(struct str line)
+{
+	struct str word;
+	uint64_t pid;
+	json_t *j = json_object();
+	for (int i = 0; str_split(&line, ' ', &word);) {
+		ptrdiff_t eq = str_find(word, '=');
+		char key[32];
+		if (word.n == 0)
+			continue;
+		if (eq > 0)
+			json_object_set_new(j, str_to_c(str_take(word, (size_t)eq), key, sizeof key),
+				admin_json(str_skip(word, (size_t)eq + 1)));
+		else if (i < 2)
+			json_object_set_new(j, i == 0 ? "role" : "state", admin_json(word));
+		else if (str_to_u64(word, INT32_MAX, &pid))
+			json_object_set_new(j, "pid", json_integer((json_int_t)pid));
+		i++;
+	}
+	return j;
+}
+
+/* The list of roles, or NULL after a refusal. */
+static json_t *ask_service(struct admin_call *c, struct str op, struct str group)
+{
+	struct ask_service question = {.op = op, .group = group};
+	struct ask_service_answer answer = {0};
+	struct err err = {0};
+	struct str line;
+	if (ask_put(c->admin->serve, ASK_SERVICE, xfer_ask_service, &question, NULL,
+			xfer_ask_service_answer, &answer, NULL, ASK_MS, c->arena, &err) < 0)
+		return admin_refuse_err(c, "failed", "service", &err);
+	json_t *roles = json_array();
+	while (str_split(&answer.lines, '\n', &line))
+		if (line.n)
+			json_array_append_new(roles, role_json(line));
+	return roles;
+}
+
+static json_t *service(struct admin_call *c, const char *op)
+{
+	json_t *roles = ask_service(c, str_from_c(op), admin_text(c, "service"));
+	return roles ? json_pack("{s:o}", "roles", roles) : NULL;
+}
+
+static json_t *service_change(struct admin_call *c, const char *op)
+{
+	struct str name = admin_text(c, "service");
+	if (!str_eq(name, STR("mx")) && !str_eq(name, STR("user")) && !str_eq(name, STR("relay")))
+		return admin_refuse(c, 400, "bad-value", "service",
+			"\"%.*s\" is none of mx (mail from other servers), user (mail from your users), relay "
+			"(mail to other servers)",
+			STR_ARG(str_take(name, 40)));
+	return service(c, op);
+}
+
+json_t *admin_service_list(struct admin_call *c)
+{
+	return service(c, "list");
+}
+
+json_t *admin_service_start(struct admin_call *c)
+{
+	return service_change(c, "start");
+}
+
+json_t *admin_service_stop(struct admin_call *c)
+{
+	return service_change(c, "stop");
+}
+
+/* ---- status */
+
+static const char *inbound_name(enum tls_inbound level)
+{
+	static const char *const names[] = {"off", "available", "required"};
+	return names[level];
+}
+
+static void add_listeners(
+	json_t *list, const char *name, const struct conf_addresses *a, const char *tls)
+{
+	for (size_t i = 0; i < a->n; i++)
+		json_array_append_new(list,
+			json_pack("{s:s, s:o, s:s}", "listener", name, "address", admin_json(a->at[i].text),
+				"tls", tls));
+}
+
+static json_t *listeners_json(const struct conf *c)
+{
+	json_t *list = json_array();
+	add_listeners(list, "smtp", &c->listen_smtp, inbound_name(c->smtp_tls));
+	add_listeners(list, "submission", &c->listen_submission, inbound_name(c->submission_tls));
+	add_listeners(list, "submissions", &c->listen_submissions, "implicit");
+	add_listeners(list, "https", &c->listen_https, "implicit");
+	return list;
+}
+
+/* Certificates in use, the newest first. */
+static json_t *certificates_json(const struct site *s)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < s->certificate_count; i++) {
+		if (s->certificates[i].serves.n == 0)
+			continue;
+		json_t *j = admin_certificate_json(&s->certificates[i]);
+		if (s->certificates[i].facts.self_signed)
+			json_object_set_new(j, "note", json_string("self-signed, not for public use"));
+		json_array_append_new(list, j);
+	}
+	return list;
+}
+
+static json_t *queue_json(struct admin_call *c)
+{
+	struct store_counters n = {0};
+	if (!c->admin->store)
+		return json_null();
+	store_count(c->admin->store, &n);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "messages",
+		(json_int_t)n.messages, "ready", (json_int_t)n.ready, "active", (json_int_t)n.active,
+		"deferred", (json_int_t)n.deferred, "held", (json_int_t)n.held, "destinations",
+		(json_int_t)n.destinations, "accepted", (json_int_t)n.accepted, "delivered",
+		(json_int_t)n.delivered, "bounced", (json_int_t)n.bounced, "expired", (json_int_t)n.expired,
+		"attempts", (json_int_t)n.attempts, "disk_full", n.disk_full);
+}
+
+static void degrade(json_t *list, const char *what, struct str text)
+{
+	json_array_append_new(list, json_pack("{s:s, s:o}", "what", what, "text", admin_json(text)));
+}
+
+static void degraded_roles(struct admin_call *c, json_t *roles, json_t *list)
+{
+	for (size_t i = 0; i < json_array_size(roles); i++) {
+		json_t *role = json_array_get(roles, i);
+		const char *name = json_string_value(json_object_get(role, "role"));
+		const char *state = json_string_value(json_object_get(role, "state"));
+		const char *missing = json_string_value(json_object_get(role, "missing"));
+		if (name && state && strcmp(state, "running") != 0)
+			degrade(list, "role", arena_fmt(c->arena, "%s is not running (%s)", name, state));
+		if (name && missing && *missing && strcmp(missing, "-") != 0)
+			degrade(list, "walls", arena_fmt(c->arena, "%s runs without: %s", name, missing));
+	}
+}
+
+static void degraded_certificates(struct admin_call *c, json_t *list)
+{
+	const struct site *s = c->admin->site;
+	int64_t now = clock_wall_ms();
+	char until[CLOCK_TEXT];
+	if (s->conf->certificate_count == 0)
+		degrade(list, "certificate", STR("there is no certificate: no listener offers TLS"));
+	for (size_t i = 0; i < s->certificate_count; i++) {
+		const struct site_certificate *k = &s->certificates[i];
+		if (k->serves.n && k->facts.not_after_ms < now + CERTIFICATE_WARN_MS)
+			degrade(list, "certificate",
+				arena_fmt(c->arena, "the certificate for %.*s %s %.10s", STR_ARG(k->serves),
+					k->facts.not_after_ms < now ? "has expired on" : "expires on",
+					clock_rfc3339(k->facts.not_after_ms, until)));
+	}
+}
+
+static json_t *degraded_json(struct admin_call *c, json_t *roles)
+{
+	json_t *list = json_array();
+	const struct site *s = c->admin->site;
+	struct store_counters n = {0};
+	degraded_roles(c, roles, list);
+	degraded_certificates(c, list);
+	for (size_t i = 0; i < s->finding_count; i++)
+		degrade(list, "setting",
+			arena_fmt(c->arena, "%.*s is not used: %.*s", STR_ARG(s->findings[i].key),
+				STR_ARG(s->findings[i].text)));
+	if (c->admin->store)
+		store_count(c->admin->store, &n);
+	if (n.disk_full)
+		degrade(list, "disk",
+			STR("the disk is full: no new mail is accepted (4.3.1) until there is "
+				"room; what is queued goes on"));
+	return list;
+}
+
+json_t *admin_status(struct admin_call *c)
+{
+	json_t *roles = ask_service(c, STR("list"), STR(""));
+	if (!roles)
+		return NULL;
+	/* Only now: the site may have changed while serve was asked. */
+	const struct site *s = c->admin->site;
+	return json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "version",
+		LETTERLOCK_VERSION, "home", c->admin->home, "hostname", admin_json(s->conf->hostname),
+		"started", admin_json_time(c->admin->started_ms), "uptime_ms",
+		(json_int_t)(clock_wall_ms() - c->admin->started_ms), "revision", (json_int_t)s->revision,
+		"degraded", degraded_json(c, roles), "roles", roles, "listeners", listeners_json(s->conf),
+		"certificates", certificates_json(s), "queue", queue_json(c));
+}
