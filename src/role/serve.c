@@ -1,0 +1,431 @@
+/* serve: see serve.h.
+ *
+ * Start: the home's lock, the log, the control socket; then store and keys. store sends the snapshots
+ * of the settings in force (ASK_SNAPSHOT, ASK_PREPARE, ASK_APPLY), the same way as any later change;
+ * with the first ASK_APPLY the others are started. */
+#include "role/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "ask/questions.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/vec.h"
+#include "io/fiber.h"
+#include "io/loop.h"
+#include "role/walls.h"
+
+static struct vec sockets;
+static struct serve the_serve = {.control_fd = -1, .sockets = &sockets};
+
+/* ---- telling the world ---- */
+
+/* The service manager's protocol (sd_notify(3)): one datagram. */
+static void notify(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	if (!path || strlen(path) >= sizeof sa.sun_path)
+		return;
+	str_to_c(str_from_c(path), sa.sun_path, sizeof sa.sun_path);
+	if (sa.sun_path[0] == '@')
+		sa.sun_path[0] = 0;
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+	if (fd < 0 || sendto(fd, state, strlen(state), 0, (struct sockaddr *)&sa, length) < 0)
+		log_warn("serve.notify", "err=\"%s\"", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+static void say_list(const char *what, const struct conf_addresses *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		printf("  %-12s %.*s\n", what, STR_ARG(list->at[i].text));
+}
+
+static void say_up(struct serve *s)
+{
+	s->up = true;
+	printf("letterlock %s serves %.*s\n", LETTERLOCK_VERSION, STR_ARG(s->conf->hostname));
+	say_list("smtp", &s->conf->listen_smtp);
+	say_list("submission", &s->conf->listen_submission);
+	say_list("submissions", &s->conf->listen_submissions);
+	fflush(stdout);
+	log_info(
+		"serve.up", "version=%s hostname=%.*s", LETTERLOCK_VERSION, STR_ARG(s->conf->hostname));
+	notify("READY=1");
+}
+
+/* ---- the end ---- */
+
+static bool all_off(struct serve *s, bool edges_only)
+{
+	for (int i = 0; i < CHILDREN; i++)
+		if (s->children[i].state != CHILD_OFF &&
+			(!edges_only || s->children[i].conf_role == CONF_EDGE))
+			return false;
+	return true;
+}
+
+/* From the outside in: what still comes from an edge finds store and keys alive. */
+static void stop_fiber(void *arg)
+{
+	struct serve *s = arg;
+	for (int i = 0; i < CHILDREN; i++)
+		if (s->children[i].conf_role == CONF_EDGE)
+			child_stop(&s->children[i]);
+	while (!all_off(s, true))
+		fiber_sleep("for the edges to finish", 5);
+	child_stop(child_find(s, STR("relay")));
+	while (child_find(s, STR("relay"))->state != CHILD_OFF)
+		fiber_sleep("for relay to finish", 5);
+	for (int i = 0; i < CHILDREN; i++)
+		child_stop(&s->children[i]);
+	while (!all_off(s, false))
+		fiber_sleep("for store and keys to finish", 5);
+	char path[4200];
+	snprintf(path, sizeof path, "%s/control.sock", s->home);
+	unlink(path);
+	log_info("serve.down", "pid=%d", (int)getpid());
+	loop_stop();
+}
+
+static int exit_status;
+
+static void stop(void *arg)
+{
+	struct serve *s = arg;
+	if (s->stopping)
+		return;
+	s->stopping = true;
+	notify("STOPPING=1");
+	fiber_start("stop", stop_fiber, s);
+}
+
+static void on_child(void *arg)
+{
+	children_reap(arg);
+}
+
+/* ---- what store asks ---- */
+
+static struct child *child_of_role(struct serve *s, uint32_t role, size_t *at)
+{
+	for (; *at < CHILDREN; (*at)++)
+		if (s->children[*at].conf_role == role)
+			return &s->children[(*at)++];
+	return NULL;
+}
+
+static void on_snapshot(struct serve *s, struct ask_question *q)
+{
+	struct ask_snapshot snapshot;
+	if (ask_take(q, xfer_ask_snapshot, &snapshot) != 0 || body_check(q->fd[0], &q->err) < 0)
+		return;
+	if (snapshot.role == CONF_SERVE) {
+		struct str bytes;
+		if (body_map(q->fd[0], ASK_LONG_MAX, &bytes, &q->err) != 0)
+			return;
+		struct conf *next = conf_unpack(bytes, &q->err);
+		body_unmap(bytes);
+		if (next) {
+			conf_drop(s->next_conf);
+			s->next_conf = next;
+		}
+		return;
+	}
+	size_t at = 0;
+	for (struct child *c; (c = child_of_role(s, snapshot.role, &at));) {
+		if (c->next_conf_fd >= 0)
+			close(c->next_conf_fd);
+		c->next_conf_fd = fcntl(q->fd[0], F_DUPFD_CLOEXEC, 0);
+		c->next_revision = snapshot.revision;
+	}
+}
+
+static void on_prepare(struct serve *s, struct ask_question *q)
+{
+	if (!s->next_conf) {
+		err_perm(&q->err, NULL, "ASK_PREPARE before ASK_SNAPSHOT");
+		return;
+	}
+	if (sockets_prepare(s, s->next_conf, &q->err) != 0 && !s->up) {
+		fprintf(stderr, "letterlock: %s\n", q->err.log);
+		log_error("serve.listen", "err=\"%s\"", q->err.log);
+		exit_status = 1;
+		stop(s);
+	}
+}
+
+/* Puts the new snapshots in force and tells how each role took them. */
+static void apply_all(struct serve *s, struct buf *report)
+{
+	for (int i = 0; i < CHILDREN; i++) {
+		struct child *c = &s->children[i];
+		struct err err;
+		if (c->next_conf_fd >= 0) {
+			if (c->conf_fd >= 0)
+				close(c->conf_fd);
+			c->conf_fd = c->next_conf_fd;
+			c->revision = c->next_revision;
+			c->next_conf_fd = -1;
+		}
+		if (c->conf_fd < 0)
+			continue;
+		if (c->state != CHILD_RUNNING)
+			buf_addf(report, "%s starts with it\n", c->name);
+		else if (child_apply(c, &err) == 0)
+			buf_addf(report, "%s %llu\n", c->name, (unsigned long long)c->revision);
+		else
+			buf_addf(report, "%s refused it: %s\n", c->name, err.log);
+	}
+}
+
+static void up_fiber(void *arg)
+{
+	struct serve *s = arg;
+	for (int i = 0; i < CHILDREN; i++)
+		child_start(&s->children[i]);
+	for (int i = 0; i < CHILDREN; i++)
+		while (s->children[i].state != CHILD_RUNNING && !s->stopping)
+			fiber_sleep("for all roles to run", 2);
+	if (!s->stopping)
+		say_up(s);
+}
+
+static void on_apply(struct serve *s, struct ask_question *q)
+{
+	if (!s->next_conf) {
+		err_perm(&q->err, NULL, "ASK_APPLY before ASK_SNAPSHOT");
+		return;
+	}
+	conf_drop(s->conf);
+	s->conf = s->next_conf;
+	s->next_conf = NULL;
+	struct buf report;
+	buf_init(&report, 16 * 1024);
+	apply_all(s, &report);
+	sockets_apply(s);
+	struct ask_apply_answer answer = {.report = buf_str(&report)};
+	ask_answer(q, xfer_ask_apply_answer, &answer);
+	buf_done(&report);
+	if (!s->up && !s->stopping && child_find(s, STR("control"))->state == CHILD_OFF)
+		fiber_start("up", up_fiber, s);
+}
+
+static const char *state_name(enum child_state state)
+{
+	static const char *const name[] = {"stopped", "starting", "running", "restarting", "stopping"};
+	return name[state];
+}
+
+static void list_services(struct serve *s, struct buf *out)
+{
+	buf_addf(out, "serve running %d restarts=0 since=%lld missing=\n", (int)getpid(),
+		(long long)s->children[0].started_ms);
+	for (int i = 0; i < CHILDREN; i++) {
+		const struct child *c = &s->children[i];
+		buf_addf(out, "%s %s %d restarts=%u since=%lld revision=%llu missing=%s\n", c->name,
+			state_name(c->state), (int)c->pid, c->restarts, (long long)c->started_ms,
+			(unsigned long long)c->acknowledged, c->missing);
+	}
+}
+
+static void on_service(struct serve *s, struct ask_question *q)
+{
+	struct ask_service service;
+	if (ask_take(q, xfer_ask_service, &service) != 0)
+		return;
+	if (!str_eq(service.op, STR("list"))) {
+		struct child *c = child_find(s, service.group);
+		bool may =
+			c && (!strcmp(c->name, "mx") || !strcmp(c->name, "user") || !strcmp(c->name, "relay"));
+		if (!may) {
+			err_perm(&q->err, NULL, "there is no service \"%.*s\"; there are mx, user and relay",
+				STR_ARG(service.group));
+			return;
+		}
+		if (str_eq(service.op, STR("start"))) {
+			if (s->conf && sockets_prepare(s, s->conf, &q->err) != 0)
+				return;
+			child_start(c);
+		} else {
+			sockets_take(s, c);
+			child_stop(c);
+		}
+		for (int i = 0; i < 1000 && (c->state == CHILD_STARTING || c->state == CHILD_STOPPING); i++)
+			fiber_sleep("for the service", 10);
+		sockets_apply(s);
+	}
+	struct buf out;
+	buf_init(&out, 16 * 1024);
+	list_services(s, &out);
+	struct ask_service_answer answer = {.lines = buf_str(&out)};
+	ask_answer(q, xfer_ask_service_answer, &answer);
+	buf_done(&out);
+}
+
+static void answer_store(struct ask_question *q, void *arg)
+{
+	struct serve *s = arg;
+	switch ((enum ask_kind)q->kind) {
+	case ASK_SNAPSHOT:
+		on_snapshot(s, q);
+		break;
+	case ASK_PREPARE:
+		on_prepare(s, q);
+		break;
+	case ASK_APPLY:
+		on_apply(s, q);
+		break;
+	case ASK_WORKER:
+		q->answer_fd[0] = child_worker(s, &q->err);
+		break;
+	case ASK_SERVICE:
+		on_service(s, q);
+		break;
+	default:
+		err_perm(&q->err, NULL, "serve does not answer question %u", q->kind);
+	}
+}
+
+/* ---- main ---- */
+
+static void make_children(struct serve *s)
+{
+	static const struct child made[CHILDREN] = {
+		{.name = "store",
+			.role = "store",
+			.group = "",
+			.conf_role = CONF_STORE,
+			.at_once = true,
+			.gets_home = true,
+			.asks = answer_store},
+		{.name = "keys",
+			.role = "keys",
+			.group = "",
+			.conf_role = CONF_KEYS,
+			.at_once = true,
+			.gets_home = true},
+		{.name = "relay", .role = "relay", .group = "", .conf_role = CONF_RELAY},
+		{.name = "mx", .role = "edge", .group = "mx", .conf_role = CONF_EDGE},
+		{.name = "user", .role = "edge", .group = "user", .conf_role = CONF_EDGE},
+		{.name = "control", .role = "edge", .group = "control", .conf_role = CONF_EDGE},
+	};
+	memcpy(s->children, made, sizeof made);
+	for (int i = 0; i < CHILDREN; i++) {
+		s->children[i].serve = s;
+		s->children[i].conf_fd = s->children[i].next_conf_fd = -1;
+	}
+}
+
+/* Held as long as the process lives. */
+static int lock_home(struct serve *s, struct err *err)
+{
+	char path[4200];
+	snprintf(path, sizeof path, "%s/lock", s->home);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_say(err,
+			"cannot open %s: %s (is this the home of a Letterlock? letterlock setup "
+			"makes one)",
+			path, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+		return err_say(
+			err, "%s is in use: letterlock runs there already, or a command is at work", s->home);
+	return 0;
+}
+
+static int find_libexec(struct serve *s)
+{
+	ssize_t n = readlink("/proc/self/exe", s->libexec, sizeof s->libexec - 1);
+	if (n <= 0)
+		return -1;
+	s->libexec[n] = 0;
+	*strrchr(s->libexec, '/') = 0;
+	return 0;
+}
+
+static _Noreturn void usage(void)
+{
+	fprintf(stderr, "usage: letterlock serve --home DIR [--walls enforce|log|off]\n");
+	exit(2);
+}
+
+static void read_options(struct serve *s, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"home", required_argument, NULL, 'h'}, {"walls", required_argument, NULL, 'w'}, {0}};
+	static const char *const modes[] = {"enforce", "log", "off"};
+	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+		int mode = 0;
+		if (c == 'h') {
+			s->home = realpath(optarg, NULL);
+			if (!s->home) {
+				fprintf(stderr, "letterlock: --home %s: %s\n", optarg, strerror(errno));
+				exit(1);
+			}
+			continue;
+		}
+		while (c == 'w' && mode < 3 && strcmp(modes[mode], optarg) != 0)
+			mode++;
+		if (c != 'w' || mode == 3)
+			usage();
+		s->walls = (enum sandbox_mode)mode;
+	}
+	if (!s->home || optind != argc)
+		usage();
+}
+
+static int begin(struct serve *s, struct err *err)
+{
+	if (lock_home(s, err) != 0 || logs_open(s, err) != 0)
+		return -1;
+	log_open(s->log_fd, LOG_INFO);
+	if (sockets_open_control(s, err) != 0)
+		return -1;
+	char missing_text[128];
+	struct buf missing;
+	buf_init(&missing, sizeof missing_text);
+	int status = walls_up("serve", s->home, 0, 0, s->walls, &missing, err);
+	log_info("serve.start", "version=%s home=%s missing=\"%s\"", LETTERLOCK_VERSION, s->home,
+		buf_c(&missing));
+	buf_done(&missing);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct serve *s = &the_serve;
+	struct err err;
+	read_options(s, argc, argv);
+	umask(077);
+	signal(SIGPIPE, SIG_IGN);
+	vec_init(s->sockets, sizeof(struct socket_bound));
+	make_children(s);
+	loop_init();
+	if (find_libexec(s) != 0 || begin(s, &err) != 0) {
+		fprintf(stderr, "letterlock: %s\n", err.log);
+		return 1;
+	}
+	loop_on_signal(SIGCHLD, on_child, s);
+	loop_on_signal(SIGTERM, stop, s);
+	loop_on_signal(SIGINT, stop, s);
+	logs_watch(s);
+	child_start(child_find(s, STR("store")));
+	child_start(child_find(s, STR("keys")));
+	loop_run();
+	return exit_status;
+}

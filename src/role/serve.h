@@ -1,0 +1,112 @@
+/* serve: the supervisor. It binds, starts and restarts, opens files from outside the home and hands
+ * all of it out; it reads no byte from a client and parses nothing but its own settings.
+ *
+ *   serve.c         main, start and stop in order, what store asks of it
+ *   serve_child.c   one role: start, links to its neighbours, restart with back-off, stop
+ *   serve_listen.c  listening sockets
+ *   serve_log.c     log files */
+#ifndef ROLE_SERVE_H
+#define ROLE_SERVE_H
+
+#include <sys/types.h>
+
+#include "ask/ask_serve.h"
+#include "conf/conf.h"
+#include "io/ask.h"
+
+enum child_state {
+	CHILD_OFF,      /* not wanted */
+	CHILD_STARTING, /* from fork to the last thing handed over */
+	CHILD_RUNNING,
+	CHILD_WAITING, /* died; comes back when its back-off is over */
+	CHILD_STOPPING,
+};
+
+struct serve;
+
+struct child {
+	const char *name; /* as people name it: "mx", "relay" */
+	const char *role; /* the program */
+	const char *group;
+	enum conf_role conf_role;
+	bool at_once; /* needs no settings to begin: store and keys */
+	bool gets_home;
+	ask_handler *asks; /* answers what it asks serve; NULL: it may not ask */
+
+	struct serve *serve;
+	enum child_state state;
+	bool wanted;
+	bool greeted; /* its walls stand, it takes what is handed to it */
+	pid_t pid;
+	struct ask_link *link;
+	int64_t started_ms; /* wall clock */
+	int64_t started_steady_ms;
+	unsigned restarts;
+	int64_t back_off_ms;
+	char missing[128];     /* walls */
+	int conf_fd;           /* the snapshot in force for it, -1: none yet */
+	uint64_t revision;     /* of conf_fd */
+	uint64_t acknowledged; /* by the child */
+	int next_conf_fd;      /* came with ASK_SNAPSHOT, waits for ASK_APPLY */
+	uint64_t next_revision;
+};
+
+enum { CHILDREN = 6 };
+
+struct socket_bound {
+	uint32_t number;
+	enum listener listener;
+	struct str address; /* heap */
+	int fd;
+	bool in_next;     /* the settings that are being prepared want it */
+	bool fresh;       /* bound for them, not in force yet */
+	bool handed_over; /* its edge has it */
+};
+
+struct serve {
+	const char *home;
+	char libexec[4096];
+	enum sandbox_mode walls;
+	struct child children[CHILDREN];
+	struct vec *sockets; /* struct socket_bound */
+	int control_fd;
+	int log_fd;
+	struct conf *conf;      /* in force */
+	struct conf *next_conf; /* prepared */
+	bool up;                /* everything was started once */
+	bool stopping;
+};
+
+/* ---- serve_child.c */
+struct child *child_find(struct serve *s, struct str name);
+/* Starts the role and hands it all it needs; runs in a fiber of its own. */
+void child_start(struct child *c);
+/* Asks it to finish; it is not started again. */
+void child_stop(struct child *c);
+/* Puts its newest snapshot before it. -1 with *err: it keeps the old one. */
+int child_apply(struct child *c, struct err *err);
+/* Call on SIGCHLD. */
+void children_reap(struct serve *s);
+/* An import worker: returns our end of the link to it, or -1 with *err. */
+int child_worker(struct serve *s, struct err *err);
+
+/* ---- serve_listen.c */
+/* Binds what `next` says and is not bound yet. -1 with *err: nothing changed. */
+int sockets_prepare(struct serve *s, const struct conf *next, struct err *err);
+/* Hands new sockets to their edges, takes those from them that are not wanted any more. */
+void sockets_apply(struct serve *s);
+/* All of this edge's, after it was started or before it is stopped. */
+void sockets_give(struct serve *s, struct child *edge);
+void sockets_take(struct serve *s, struct child *edge);
+/* Its process is gone: nobody holds them but us. */
+void sockets_lost(struct serve *s, struct child *edge);
+/* HOME/control.sock, mode 0600. -1 with *err. */
+int sockets_open_control(struct serve *s, struct err *err);
+
+/* ---- serve_log.c */
+/* Opens today's file HOME/log/letterlock.<date>.<count> for appending. -1 with *err. */
+int logs_open(struct serve *s, struct err *err);
+/* Goes over to a new file when the day changes, and hands it to all roles. */
+void logs_watch(struct serve *s);
+
+#endif

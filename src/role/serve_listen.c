@@ -1,0 +1,216 @@
+/* serve_listen: see serve.h. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "ask/questions.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/vec.h"
+#include "role/serve.h"
+
+enum { BACKLOG = 1024, HAND_OVER_MS = 10 * 1000 };
+
+static const char *setting_of(enum listener l)
+{
+	static const char *const name[] = {"listen.smtp", "listen.submission", "listen.submissions"};
+	return name[l];
+}
+
+static struct child *edge_of(struct serve *s, enum listener l)
+{
+	return child_find(s, l == LISTENER_SMTP ? STR("mx") : STR("user"));
+}
+
+static struct socket_bound *find(struct serve *s, enum listener l, struct str address)
+{
+	for (size_t i = 0; i < s->sockets->n; i++) {
+		struct socket_bound *b = vec_at(s->sockets, i);
+		if (b->listener == l && str_eq(b->address, address))
+			return b;
+	}
+	return NULL;
+}
+
+static int bind_one(enum listener l, const struct conf_address *a, struct err *err)
+{
+	int fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int on = 1;
+	if (fd >= 0) {
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+		/* Accepted connections inherit it: a greeting must not wait for an acknowledgement. */
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		if (a->sa.ss_family == AF_INET6)
+			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+		if (bind(fd, (const struct sockaddr *)&a->sa, a->len) == 0 && listen(fd, BACKLOG) == 0)
+			return fd;
+	}
+	const char *remedy = errno == EADDRINUSE ? "; another program listens there"
+		: errno == EACCES        ? "; ports below 1024 need root or CAP_NET_BIND_SERVICE"
+		: errno == EADDRNOTAVAIL ? "; this machine does not have that address"
+								 : "";
+	err_say(err, "%s: cannot listen on %.*s: %s%s", setting_of(l), STR_ARG(a->text),
+		strerror(errno), remedy);
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static void drop(struct serve *s, size_t i)
+{
+	struct socket_bound *b = vec_at(s->sockets, i);
+	close(b->fd);
+	free((void *)(uintptr_t)b->address.p);
+	vec_remove(s->sockets, i);
+}
+
+static int prepare_list(
+	struct serve *s, enum listener l, const struct conf_addresses *list, struct err *err)
+{
+	static uint32_t number;
+	for (size_t i = 0; i < list->n; i++) {
+		struct socket_bound *b = find(s, l, list->at[i].text);
+		if (!b) {
+			int fd = bind_one(l, &list->at[i], err);
+			if (fd < 0)
+				return -1;
+			b = vec_add(s->sockets, NULL);
+			char *address = mem_new(list->at[i].text.n + 1);
+			str_to_c(list->at[i].text, address, list->at[i].text.n + 1);
+			*b = (struct socket_bound){.number = ++number,
+				.listener = l,
+				.address = str_from_c(address),
+				.fd = fd,
+				.fresh = true};
+		}
+		b->in_next = true;
+	}
+	return 0;
+}
+
+static void forget_fresh(struct serve *s)
+{
+	for (size_t i = s->sockets->n; i-- > 0;)
+		if (((struct socket_bound *)vec_at(s->sockets, i))->fresh)
+			drop(s, i);
+}
+
+int sockets_prepare(struct serve *s, const struct conf *next, struct err *err)
+{
+	forget_fresh(s); /* of a preparation that was never applied */
+	for (size_t i = 0; i < s->sockets->n; i++)
+		((struct socket_bound *)vec_at(s->sockets, i))->in_next = false;
+	if (prepare_list(s, LISTENER_SMTP, &next->listen_smtp, err) == 0 &&
+		prepare_list(s, LISTENER_SUBMISSION, &next->listen_submission, err) == 0 &&
+		prepare_list(s, LISTENER_SUBMISSIONS, &next->listen_submissions, err) == 0)
+		return 0;
+	forget_fresh(s);
+	return -1;
+}
+
+static void give(struct serve *s, struct socket_bound *b)
+{
+	struct child *edge = edge_of(s, b->listener);
+	struct ask_listen listen = {
+		.number = b->number, .listener = b->listener, .address = b->address};
+	struct arena *arena = arena_new();
+	struct err err;
+	b->handed_over = true;
+	if (ask_put(edge->link, ASK_LISTEN, xfer_ask_listen, &listen, (int[]){b->fd, -1}, NULL, NULL,
+			NULL, HAND_OVER_MS, arena, &err) != 0)
+		log_warn("serve.listen", "role=%s address=%.*s err=\"%s\"", edge->name,
+			STR_ARG(listen.address), err.log);
+	arena_free(arena);
+}
+
+static void take(struct serve *s, struct socket_bound *b)
+{
+	struct child *edge = edge_of(s, b->listener);
+	struct ask_unlisten unlisten = {.number = b->number};
+	struct arena *arena = arena_new();
+	struct err err;
+	b->handed_over = false;
+	if (ask_link_alive(edge->link))
+		ask_put(edge->link, ASK_UNLISTEN, xfer_ask_unlisten, &unlisten, NULL, NULL, NULL, NULL,
+			HAND_OVER_MS, arena, &err);
+	arena_free(arena);
+}
+
+void sockets_apply(struct serve *s)
+{
+	for (size_t i = s->sockets->n; i-- > 0;) {
+		struct socket_bound *b = vec_at(s->sockets, i);
+		struct child *edge = edge_of(s, b->listener);
+		b->fresh = false;
+		if (!b->in_next) {
+			take(s, b);
+			drop(s, i);
+		} else if (!b->handed_over && edge->state == CHILD_RUNNING) {
+			give(s, b);
+		}
+	}
+}
+
+void sockets_give(struct serve *s, struct child *edge)
+{
+	for (size_t i = 0; i < s->sockets->n; i++) {
+		struct socket_bound *b = vec_at(s->sockets, i);
+		if (edge_of(s, b->listener) == edge && !b->fresh && !b->handed_over)
+			give(s, b);
+	}
+	if (child_find(s, STR("control")) == edge) {
+		struct ask_listen listen = {.address = STR("control.sock")};
+		struct arena *arena = arena_new();
+		struct err err;
+		if (ask_put(edge->link, ASK_LISTEN, xfer_ask_listen, &listen, (int[]){s->control_fd, -1},
+				NULL, NULL, NULL, HAND_OVER_MS, arena, &err) != 0)
+			log_warn("serve.listen", "role=control err=\"%s\"", err.log);
+		arena_free(arena);
+	}
+}
+
+void sockets_lost(struct serve *s, struct child *edge)
+{
+	for (size_t i = 0; i < s->sockets->n; i++) {
+		struct socket_bound *b = vec_at(s->sockets, i);
+		if (edge_of(s, b->listener) == edge)
+			b->handed_over = false;
+	}
+}
+
+/* While its edge is stopped on purpose a port is closed: a peer shall be refused, not wait. */
+void sockets_take(struct serve *s, struct child *edge)
+{
+	for (size_t i = s->sockets->n; i-- > 0;)
+		if (edge_of(s, ((struct socket_bound *)vec_at(s->sockets, i))->listener) == edge)
+			drop(s, i);
+}
+
+int sockets_open_control(struct serve *s, struct err *err)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	size_t n = strlen(s->home);
+	if (n + sizeof "/control.sock" > sizeof sa.sun_path)
+		return err_say(err,
+			"the path of the home is too long for its control socket (at most %zu bytes): %s",
+			sizeof sa.sun_path - sizeof "/control.sock", s->home);
+	memcpy(sa.sun_path, s->home, n);
+	memcpy(sa.sun_path + n, "/control.sock", sizeof "/control.sock");
+	unlink(sa.sun_path); /* of a run that was killed; the home's lock is ours */
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof sa) != 0 ||
+		chmod(sa.sun_path, 0600) != 0 || listen(fd, BACKLOG) != 0) {
+		err_say(err, "cannot open %s: %s", sa.sun_path, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	s->control_fd = fd;
+	return 0;
+}
