@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -55,9 +54,13 @@ struct site_db {
 	char by_text[64];
 };
 
-static void path_of(const char *home, char path[PATH_MAX])
+/* HOME/site.db; freed by the caller. */
+static char *path_of(const char *home)
 {
-	snprintf(path, PATH_MAX, "%s/site.db", home);
+	size_t n = strlen(home) + sizeof "/site.db";
+	char *path = mem_new(n);
+	snprintf(path, n, "%s/site.db", home);
+	return path;
 }
 
 /* ---- the struct */
@@ -94,10 +97,8 @@ const struct route_connector *site_connector(const struct site *s, struct str na
 
 /* ---- opening */
 
-static struct site_db *open_db(const char *home, struct err *err)
+static struct site_db *open_db(const char *path, struct err *err)
 {
-	char path[PATH_MAX];
-	path_of(home, path);
 	struct db *db = db_open(path, DB_SHARED, err);
 	if (!db)
 		return NULL;
@@ -106,59 +107,67 @@ static struct site_db *open_db(const char *home, struct err *err)
 	return s;
 }
 
-struct site_db *site_db_open(const char *home, struct err *err)
+/* Ours, and not made by a later program? */
+static int check_version(struct site_db *s, const char *path, struct err *err)
 {
-	char path[PATH_MAX];
 	int64_t application = 0, version = 0;
-	path_of(home, path);
-	if (access(path, F_OK) < 0) {
-		err_say(err,
-			"%s holds no installation (no site.db); make one with: letterlock setup "
-			"--home %s --hostname NAME",
-			home, home);
-		return NULL;
-	}
-	struct site_db *s = open_db(home, err);
-	if (!s)
-		return NULL;
 	if (db_number(s->db, "PRAGMA application_id", &application, err) < 0 ||
 		db_number(s->db, "PRAGMA user_version", &version, err) < 0)
-		goto failed;
-	if (application != APPLICATION_ID || version < 1) {
-		err_say(err, "%s is not a site.db of letterlock", path);
-		goto failed;
-	}
-	if (version > SCHEMA_VERSION) {
-		err_say(err, "%s was made by a newer letterlock (its version %d, ours %d)", path,
+		return -1;
+	if (application != APPLICATION_ID || version < 1)
+		return err_say(err, "%s is not a site.db of letterlock", path);
+	if (version > SCHEMA_VERSION)
+		return err_say(err, "%s was made by a newer letterlock (its version %d, ours %d)", path,
 			(int)version, SCHEMA_VERSION);
-		goto failed;
+	return 0;
+}
+
+struct site_db *site_db_open(const char *home, struct err *err)
+{
+	char *path = path_of(home);
+	struct site_db *s = NULL;
+	if (access(path, F_OK) < 0)
+		err_say(err,
+			"%s holds no installation (no site.db); make one with: letterlock setup --home %s "
+			"--hostname NAME",
+			home, home);
+	else
+		s = open_db(path, err);
+	if (s && check_version(s, path, err) < 0) {
+		site_db_close(s);
+		s = NULL;
 	}
+	free(path);
 	return s;
-failed:
-	site_db_close(s);
-	return NULL;
+}
+
+static int make_tables(struct site_db *s, struct err *err)
+{
+	char pragmas[80];
+	snprintf(pragmas, sizeof pragmas, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
+		APPLICATION_ID, SCHEMA_VERSION);
+	return db_exec(s->db, "BEGIN EXCLUSIVE", err) < 0 || db_exec(s->db, schema, err) < 0 ||
+			db_exec(s->db, pragmas, err) < 0 || db_exec(s->db, "COMMIT", err) < 0
+		? -1
+		: 0;
 }
 
 struct site_db *site_db_create(const char *home, struct err *err)
 {
-	char path[PATH_MAX], pragmas[80];
-	path_of(home, path);
+	char *path = path_of(home);
+	struct site_db *s = NULL;
 	int fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		err_say(err, "%s: %s", path, strerror(errno));
-		return NULL;
+	} else {
+		close(fd);
+		s = open_db(path, err);
 	}
-	close(fd);
-	struct site_db *s = open_db(home, err);
-	if (!s)
-		return NULL;
-	snprintf(pragmas, sizeof pragmas, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
-		APPLICATION_ID, SCHEMA_VERSION);
-	if (db_exec(s->db, "BEGIN EXCLUSIVE", err) < 0 || db_exec(s->db, schema, err) < 0 ||
-		db_exec(s->db, pragmas, err) < 0 || db_exec(s->db, "COMMIT", err) < 0) {
+	if (s && make_tables(s, err) < 0) {
 		site_db_close(s);
-		return NULL;
+		s = NULL;
 	}
+	free(path);
 	return s;
 }
 
