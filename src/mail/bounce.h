@@ -42,7 +42,9 @@ struct bounce {
 	struct str envid; /* xtext, or empty */
 	int64_t arrived_ms;
 	struct str prefix, body; /* together the message as it was accepted */
-	bool full;               /* RET=FULL: return the whole message, if it is small enough */
+	/* RET=FULL: return the whole message, if it is small and has no line or byte that MIME forbids
+	 * (over 998, NUL); else its headers. */
+	bool full;
 	const struct bounce_recipient *recipients;
 	size_t recipient_count;
 };
@@ -50,13 +52,14 @@ struct bounce {
 enum {
 	BOUNCE_FULL_MAX = 64 * 1024,    /* larger messages come back as headers */
 	BOUNCE_HEADERS_MAX = 32 * 1024, /* beyond, the rest of the headers is left out */
-	BOUNCE_RECIPIENTS = 100,        /* further recipients are only counted */
-	BOUNCE_MAX = 512 * 1024,        /* room for all of that: the maximum of `out` */
+	BOUNCE_RECIPIENTS = 1000,       /* in one bounce; for more the caller makes several */
+	BOUNCE_MAX = 4 * 1024 * 1024,   /* room for all of that: the maximum of `out` */
 };
 
-/* Writes the whole message, CRLF at each line's end, into `out` (emptied first; its maximum at least
- * BOUNCE_MAX). *ret_has_8bit: it must travel as 8BITMIME. False and nothing written if the sender
- * is the null reverse-path: a bounce never causes another (RFC 5321 6.1). */
+/* Writes the whole message, CRLF at each line's end, into `out` (emptied first; its maximum is at
+ * least BOUNCE_MAX). *ret_has_8bit: it must travel as 8BITMIME, since the message it returns does.
+ * False with nothing written if the sender is the null reverse-path, for a bounce never causes
+ * another (RFC 5321 6.1), or if there are no recipients or more than BOUNCE_RECIPIENTS. */
 bool bounce_write(const struct bounce *b, struct buf *out, bool *ret_has_8bit);
 
 #endif

@@ -160,6 +160,10 @@ const struct cause causes[] = {
 		"Look for disk errors and full disks in the log and with `letterlock status`, then "
 		"`letterlock queue retry ID`.",
 		ASK_US},
+	{"local.line-ends", OWNER_US, "6.0",
+		"The message holds a CR or LF that ends no line, which no server may be sent.",
+		"Find out which way it came in with `letterlock trace ID`; our own doors refuse such mail.",
+		ASK_US},
 	{"local.relay-gone", OWNER_US, "3.0",
 		"Our own delivery process ended while it had the message in hand.",
 		"Nothing need be done the first time, it is tried again; if it repeats, send the log lines "

@@ -1,11 +1,11 @@
 #include "mail/retry.h"
 
-/* 0 to 0xffffffff becomes -10% to +10% of `wait`. */
+/* 0 to UINT32_MAX becomes -10% to +10% of `wait`. At most 30 days (the limit of relay.retry) times
+ * 2^32 fits. */
 static int64_t jitter(int64_t wait, uint32_t random)
 {
 	int64_t span = wait / 5;
-	int64_t part = (int64_t)((double)span * ((double)random / (double)UINT32_MAX));
-	return wait - span / 2 + part;
+	return wait - span / 2 + span * (int64_t)random / UINT32_MAX;
 }
 
 bool retry_next(const struct conf *c, uint32_t attempts, int64_t arrived_ms, int64_t now_ms,
