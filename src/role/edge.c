@@ -1,0 +1,78 @@
+/* edge: main of the role that faces the net; see edge.h. */
+#include "role/edge.h"
+
+#include <openssl/ssl.h>
+
+#include "base/log.h"
+#include "cert/tls.h"
+#include "role/control.h"
+
+/* The link before is dead or about to be: what was asked on it fails and the client tries again. */
+static void take_link(struct role *r, const struct ask_link_peer *peer, int fd)
+{
+	struct edge *e = r->arg;
+	bool is_store = str_eq(peer->role, STR("store"));
+	struct ask_link **link = is_store ? &e->store : &e->keys;
+	struct ask_link *before = *link;
+	*link = ask_link_new(fd, is_store ? "store" : "keys", NULL, NULL, NULL);
+	ask_link_free(before);
+}
+
+/* New sessions take the new settings, those that run keep theirs. A certificate that cannot be used
+ * leaves everything as it was (P2). */
+static int take_conf(struct role *r, struct conf *conf, struct err *err)
+{
+	struct edge *e = r->arg;
+	struct ssl_ctx_st *tls = NULL;
+	if (conf->certificate_count > 0) {
+		tls = tls_server_context(conf, &e->keys, err);
+		if (!tls)
+			return -1;
+	} else {
+		log_warn("edge.no-certificate", "revision=%llu", (unsigned long long)conf->revision);
+	}
+	SSL_CTX_free(e->tls);
+	e->tls = tls;
+	if (e->conf)
+		conf_drop(e->conf);
+	e->conf = conf_hold(conf);
+	return 0;
+}
+
+static void take_socket(struct role *r, const struct ask_listen *listen, int fd)
+{
+	edge_listen(r->arg, listen, fd);
+}
+
+static void drop_socket(struct role *r, uint32_t number)
+{
+	edge_unlisten(r->arg, number);
+}
+
+static void stop(struct role *r)
+{
+	edge_finish(r->arg);
+	role_exit(r, 0);
+}
+
+int main(void)
+{
+	static const struct role_calls calls = {
+		.link = take_link,
+		.conf = take_conf,
+		.listen = take_socket,
+		.unlisten = drop_socket,
+		.stop = stop,
+	};
+	static struct edge e;
+	static struct role r = {.name = "edge", .calls = &calls, .arg = &e};
+	e.role = &r;
+	e.per_client = map_new();
+	vec_init(&e.listeners, sizeof(struct edge_listener *));
+	role_hello(&r);
+	if (str_eq(str_from_c(r.group), STR("control")))
+		control_main(&r);
+	tls_init();
+	role_walls(&r);
+	role_loop(&r);
+}

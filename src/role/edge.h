@@ -1,0 +1,40 @@
+/* edge: the role that faces the net. The groups `mx` and `user` serve SMTP, `control` the local admin
+ * socket (control.h). It opens no file, dials nowhere, holds no key and no database: what a session
+ * needs to know is asked.
+ *
+ *   edge.c          main: what serve hands over
+ *   edge_listen.c   accepting, limits, a fiber per session
+ *   edge_ask.c      the session's questions, put to store */
+#ifndef ROLE_EDGE_H
+#define ROLE_EDGE_H
+
+#include "base/map.h"
+#include "base/vec.h"
+#include "role/start.h"
+#include "smtp/smtp_server.h"
+
+struct edge {
+	struct role *role;
+	struct ask_link *store, *keys; /* NULL until serve gives them; replaced when they restart */
+	struct conf *conf;             /* for new sessions; NULL: none yet, nothing is accepted */
+	struct ssl_ctx_st *tls;        /* for new sessions; NULL: no certificate */
+	struct vec listeners;          /* struct edge_listener * */
+	struct edge_session *sessions; /* all alive */
+	uint64_t session_count;
+	struct map *per_client; /* how many of them, by network */
+	bool stopping;
+	struct fiber *stopper; /* waits for the last session */
+};
+
+/* ---- edge_listen.c */
+/* Accepts on the listening socket `fd`, which is taken over. */
+void edge_listen(struct edge *e, const struct ask_listen *listen, int fd);
+void edge_unlisten(struct edge *e, uint32_t number);
+/* Accepts nothing more, ends idle sessions with 421, waits for the others, though not for ever. */
+void edge_finish(struct edge *e);
+
+/* ---- edge_ask.c */
+/* `arg` of each is the struct edge. */
+extern const struct smtp_questions edge_questions;
+
+#endif

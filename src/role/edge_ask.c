@@ -1,0 +1,71 @@
+/* edge_ask: see edge.h. */
+#include "ask/questions.h"
+#include "base/buf.h"
+#include "role/edge.h"
+
+enum {
+	RCPT_MS = 60 * 1000,
+	/* RFC 5321 4.5.3.2.6: the client waits ten minutes for the reply; if we gave up before store did,
+	 * the message would come twice. */
+	ACCEPT_MS = 9 * 60 * 1000,
+	SPOOL_MS = 60 * 1000,
+	RECORD_MAX = 64 * 1024,
+};
+
+static int ask_store_rcpt(void *arg, const struct ask_rcpt *q, struct arena *arena,
+	struct ask_rcpt_answer *ret, struct err *err)
+{
+	struct edge *e = arg;
+	struct ask_rcpt question = *q;
+	return ask_put(e->store, ASK_RCPT, xfer_ask_rcpt, &question, NULL, xfer_ask_rcpt_answer, ret,
+		NULL, RCPT_MS, arena, err);
+}
+
+static int ask_store_accept(void *arg, const struct ask_accept *q, struct err *err)
+{
+	struct edge *e = arg;
+	struct ask_accept question = *q;
+	struct arena *arena = arena_new();
+	int status = ask_put(e->store, ASK_ACCEPT, xfer_ask_accept, &question, (int[]){q->body.fd, -1},
+		NULL, NULL, NULL, ACCEPT_MS, arena, err);
+	arena_free(arena);
+	return status;
+}
+
+static int ask_store_spool(void *arg, int *ret_fd, uint64_t *ret_spool, struct err *err)
+{
+	struct edge *e = arg;
+	struct ask_spool_answer answer;
+	int fds[ASK_FDS];
+	struct arena *arena = arena_new();
+	int status = ask_put(e->store, ASK_SPOOL, NULL, NULL, NULL, xfer_ask_spool_answer, &answer, fds,
+		SPOOL_MS, arena, err);
+	arena_free(arena);
+	if (status != 0)
+		return -1;
+	if (fds[0] < 0)
+		return err_temp(err, "no room for large messages", "store gave no spool file");
+	*ret_fd = fds[0];
+	*ret_spool = answer.spool;
+	return 0;
+}
+
+/* Nobody waits for a record; when store is slow it is dropped. */
+static void tell_store_record(void *arg, struct record *r)
+{
+	struct edge *e = arg;
+	struct buf packed;
+	buf_init(&packed, RECORD_MAX);
+	struct xfer x = xfer_writer(&packed);
+	xfer_record(&x, r);
+	if (xfer_done(&x))
+		ask_tell(e->store, ASK_RECORD, buf_str(&packed), NULL);
+	buf_done(&packed);
+}
+
+const struct smtp_questions edge_questions = {
+	.rcpt = ask_store_rcpt,
+	.accept = ask_store_accept,
+	.open_spool = ask_store_spool,
+	.record = tell_store_record,
+};

@@ -1,0 +1,298 @@
+/* edge_listen: see edge.h. One fiber per session; a session keeps the settings and the TLS context it
+ * began with. */
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/fiber.h"
+#include "io/loop.h"
+#include "role/edge.h"
+#include "wire/ip.h"
+
+enum {
+	ACCEPT_TURN = 64,      /* connections in a row before the sessions get their turn */
+	NO_FILES_MS = 200,     /* pause when the process is out of descriptors */
+	FINISH_MS = 30 * 1000, /* what runs at ASK_STOP may take so long */
+	CLIENT_KEY = 8,
+};
+
+struct edge_listener {
+	struct edge *edge;
+	uint32_t number;
+	enum listener listener;
+	int fd;
+	struct event *readable;
+	struct loop_timer *pause;
+};
+
+struct edge_session {
+	struct edge *edge;
+	struct edge_session *prev, *next;
+	struct conf *conf;
+	struct ssl_ctx_st *tls;
+	enum listener listener;
+	int fd; /* owned by the session's stream */
+	bool idle;
+	struct ip client;
+	char client_text[IP_TEXT];
+	char port_text[8];
+};
+
+/* ---- limits ------------------------------------------------------------------------------------ */
+
+/* Who counts as one client: an IPv4 address, or the /64 network that an IPv6 client has to itself.
+ * The map's key; points into *ip. */
+static struct str client_key(const struct ip *ip)
+{
+	const char *bytes = (const char *)ip->bytes;
+	return ip_is_v4(ip) ? str_make(bytes, sizeof ip->bytes) : str_make(bytes, CLIENT_KEY);
+}
+
+static uint64_t sessions_of(const struct edge *e, const struct ip *ip)
+{
+	return (uint64_t)(uintptr_t)map_get(e->per_client, client_key(ip));
+}
+
+static void count_session(struct edge *e, const struct ip *ip, int by)
+{
+	uint64_t n = sessions_of(e, ip) + (uint64_t)by;
+	e->session_count += (uint64_t)by;
+	if (n == 0)
+		map_remove(e->per_client, client_key(ip));
+	else
+		map_put(e->per_client, client_key(ip), (void *)(uintptr_t)n);
+}
+
+/* NULL if one more session from there is welcome, else what the client is told. */
+static const char *refusal(const struct edge *e, const struct ip *ip)
+{
+	if (!e->conf)
+		return "421 4.3.2 Not ready yet, try again in a minute\r\n";
+	if (e->session_count >= e->conf->smtp_max_sessions)
+		return "421 4.7.0 Too many connections, try again later\r\n";
+	if (sessions_of(e, ip) >= e->conf->smtp_max_sessions_per_address)
+		return "421 4.7.0 Too many connections from your address, try again later\r\n";
+	return NULL;
+}
+
+/* ---- a session --------------------------------------------------------------------------------- */
+
+static void session_free(struct edge_session *s)
+{
+	struct edge *e = s->edge;
+	if (s->prev)
+		s->prev->next = s->next;
+	else
+		e->sessions = s->next;
+	if (s->next)
+		s->next->prev = s->prev;
+	count_session(e, &s->client, -1);
+	conf_drop(s->conf);
+	SSL_CTX_free(s->tls);
+	free(s);
+	if (e->stopper && !e->sessions)
+		fiber_wake(e->stopper);
+}
+
+/* The submissions port: TLS before the first word (RFC 8314 3.3). */
+static bool tls_from_the_start(struct edge_session *s, struct stream *stream)
+{
+	struct err err;
+	err_clear(&err);
+	if (!s->tls) {
+		log_warn("edge.no-certificate", "client=%s listener=submissions", s->client_text);
+		return false;
+	}
+	stream_set_timeout(stream, (int64_t)s->conf->smtp_timeout_ms);
+	stream_set_deadline(stream, clock_steady_ms() + (int64_t)s->conf->smtp_timeout_ms);
+	if (stream_accept_tls(stream, s->tls, NULL, NULL, &err) == 0)
+		return true;
+	log_info("smtp.tls-failed", "client=%s error=\"%s\"", s->client_text, err.log);
+	return false;
+}
+
+static void session_run(void *arg)
+{
+	struct edge_session *s = arg;
+	struct edge *e = s->edge;
+	struct stream *stream = stream_new_fd(s->fd);
+	const struct smtp_server server = {
+		.conf = s->conf,
+		.listener = s->listener,
+		.client = str_from_c(s->client_text),
+		.client_port = str_from_c(s->port_text),
+		.tls = s->tls,
+		.questions = &edge_questions,
+		.arg = e,
+		.stop = &e->stopping,
+		.idle = &s->idle,
+	};
+	if (s->listener != LISTENER_SUBMISSIONS || tls_from_the_start(s, stream))
+		smtp_serve(stream, &server);
+	stream_close(stream);
+	session_free(s);
+}
+
+static void session_start(
+	struct edge *e, enum listener listener, int fd, const struct ip *client, unsigned port)
+{
+	static unsigned number;
+	char name[24];
+	struct edge_session *s = mem_new(sizeof *s);
+	s->edge = e;
+	s->conf = conf_hold(e->conf);
+	s->tls = e->tls;
+	if (s->tls)
+		SSL_CTX_up_ref(s->tls);
+	s->listener = listener;
+	s->fd = fd;
+	s->client = *client;
+	ip_format(client, s->client_text);
+	snprintf(s->port_text, sizeof s->port_text, "%u", port);
+	s->next = e->sessions;
+	if (s->next)
+		s->next->prev = s;
+	e->sessions = s;
+	count_session(e, client, 1);
+	snprintf(name, sizeof name, "smtp-%u", ++number);
+	fiber_start(name, session_run, s);
+}
+
+/* ---- accepting --------------------------------------------------------------------------------- */
+
+static void client_address(const struct sockaddr_storage *sa, struct ip *ret, unsigned *ret_port)
+{
+	*ret = (struct ip){.bytes = {[10] = 0xff, [11] = 0xff}};
+	*ret_port = 0;
+	if (sa->ss_family == AF_INET) {
+		const struct sockaddr_in *v4 = (const struct sockaddr_in *)sa;
+		memcpy(ret->bytes + 12, &v4->sin_addr, 4);
+		*ret_port = ntohs(v4->sin_port);
+	} else if (sa->ss_family == AF_INET6) {
+		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sa;
+		memcpy(ret->bytes, &v6->sin6_addr, 16);
+		*ret_port = ntohs(v6->sin6_port);
+	}
+}
+
+/* On submissions the client expects TLS and could not read the text. */
+static void refuse(struct edge_listener *l, int fd, const struct ip *client, const char *text)
+{
+	char address[IP_TEXT];
+	log_info("smtp.refuse", "client=%s reply=\"%.*s\"", ip_format(client, address),
+		(int)strcspn(text, "\r"), text);
+	if (l->listener != LISTENER_SUBMISSIONS)
+		send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+}
+
+static bool out_of_descriptors(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+/* The connections wait in the kernel meanwhile; asking at once would only burn CPU. */
+static void pause_accepting(struct edge_listener *l)
+{
+	log_error("edge.accept", "error=\"%s\" sessions=%llu", strerror(errno),
+		(unsigned long long)l->edge->session_count);
+	event_del(l->readable);
+	loop_timer_start(l->pause, NO_FILES_MS);
+}
+
+/* Takes one connection; false when there is nothing to take now. */
+static bool accept_one(struct edge_listener *l)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof sa;
+	int fd = accept4(l->fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0 && out_of_descriptors(errno)) {
+		pause_accepting(l);
+		return false;
+	}
+	if (fd < 0)
+		return errno != EAGAIN; /* the others are one connection's own trouble, see accept(2) */
+	struct ip client;
+	unsigned port;
+	client_address(&sa, &client, &port);
+	const char *text = refusal(l->edge, &client);
+	if (text)
+		refuse(l, fd, &client, text);
+	else
+		session_start(l->edge, l->listener, fd, &client, port);
+	return true;
+}
+
+static void on_connections(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	for (int i = 0; i < ACCEPT_TURN && accept_one(arg); i++)
+		;
+}
+
+static void on_pause_over(void *arg)
+{
+	struct edge_listener *l = arg;
+	event_add(l->readable, NULL);
+}
+
+void edge_listen(struct edge *e, const struct ask_listen *listen, int fd)
+{
+	struct edge_listener *l = mem_new(sizeof *l);
+	*l = (struct edge_listener){
+		.edge = e, .number = listen->number, .listener = listen->listener, .fd = fd};
+	l->pause = loop_timer_new(on_pause_over, l);
+	l->readable = event_new(loop_base(), fd, EV_READ | EV_PERSIST, on_connections, l);
+	if (!l->readable || event_add(l->readable, NULL) != 0)
+		mem_exhausted(sizeof *l);
+	vec_add(&e->listeners, &l);
+	log_info("edge.listen", "address=%.*s", STR_ARG(listen->address));
+}
+
+static void listener_free(struct edge_listener *l)
+{
+	loop_timer_free(l->pause);
+	event_free(l->readable);
+	close(l->fd);
+	free(l);
+}
+
+void edge_unlisten(struct edge *e, uint32_t number)
+{
+	for (size_t i = e->listeners.n; i-- > 0;) {
+		struct edge_listener *l = *(struct edge_listener **)vec_at(&e->listeners, i);
+		if (l->number != number)
+			continue;
+		vec_remove(&e->listeners, i);
+		listener_free(l);
+	}
+}
+
+/* ---- the end ----------------------------------------------------------------------------------- */
+
+void edge_finish(struct edge *e)
+{
+	e->stopping = true;
+	while (e->listeners.n) {
+		struct edge_listener *l = *(struct edge_listener **)vec_at(&e->listeners, 0);
+		vec_remove(&e->listeners, 0);
+		listener_free(l);
+	}
+	/* A session that waits for a command wakes up at the end of its input, and says 421. */
+	for (struct edge_session *s = e->sessions; s; s = s->next)
+		if (s->idle)
+			shutdown(s->fd, SHUT_RD);
+	e->stopper = fiber_self();
+	if (e->sessions)
+		fiber_park("for the last sessions", FINISH_MS);
+	log_info("edge.finish", "sessions=%llu", (unsigned long long)e->session_count);
+}
