@@ -61,14 +61,22 @@ static bool stopping(const struct smtp_session *c)
 	return c->server->stop && *c->server->stop;
 }
 
+/* RFC 5321 3.8: 421 may come at any time. */
+static void say_stopping(struct smtp_session *c)
+{
+	smtp_reply(
+		c, 421, "4.3.2", "%.*s is stopping, try again in a minute", STR_ARG(c->conf->hostname));
+	smtp_end(c, "service stops");
+}
+
 void smtp_lost(struct smtp_session *c, const struct err *err)
 {
-	record_add(c->record, EVENT_ERROR, "%s", err->log);
 	if (stopping(c)) {
-		smtp_reply(
-			c, 421, "4.3.2", "%.*s is stopping, try again in a minute", STR_ARG(c->conf->hostname));
-		smtp_end(c, "service stops");
-	} else if (stream_timed_out(c->stream)) {
+		say_stopping(c);
+		return;
+	}
+	record_add(c->record, EVENT_ERROR, "%s", err->log);
+	if (stream_timed_out(c->stream)) {
 		smtp_reply(c, 421, "4.4.2", "Waited too long, closing");
 		smtp_end(c, "time is over");
 	}
@@ -267,6 +275,11 @@ static void next_command(struct smtp_session *c)
 	struct str line;
 	struct err err;
 	err_clear(&err);
+	if (stopping(c)) {
+		say_stopping(c);
+		return;
+	}
+	c->command = STR("");
 	if (c->server->idle)
 		*c->server->idle = true;
 	enum stream_line read = stream_line(c->stream, SMTP_COMMAND_MAX, &line, &err);
@@ -275,10 +288,6 @@ static void next_command(struct smtp_session *c)
 
 	if (read == STREAM_END) {
 		smtp_lost(c, &err);
-	} else if (stopping(c)) {
-		smtp_reply(
-			c, 421, "4.3.2", "%.*s is stopping, try again in a minute", STR_ARG(c->conf->hostname));
-		smtp_end(c, "service stops");
 	} else if (read == STREAM_TOO_LONG) {
 		malformed_line(c, "line too long");
 		smtp_reply(c, 500, "5.5.2", "Line too long: at most %d bytes", SMTP_COMMAND_MAX);

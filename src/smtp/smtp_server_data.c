@@ -77,7 +77,7 @@ static bool content_acceptable(struct smtp_session *c, const struct letter *l)
 	else if (too_large(c, l))
 		smtp_reply(c, 552, "5.3.4", "Message too large: at most %" PRIu64 " bytes are taken here",
 			c->conf->smtp_max_size);
-	else if (l->notes.received > c->conf->smtp_max_hops)
+	else if (l->notes.received >= c->conf->smtp_max_hops)
 		smtp_reply(c, 554, "5.4.6",
 			"Mail loop: %" PRIu32 " Received lines, at most %" PRIu64 " are taken",
 			l->notes.received, c->conf->smtp_max_hops);
@@ -168,10 +168,11 @@ static void hand_over(struct smtp_session *c, struct letter *l)
 	struct err err;
 	err_clear(&err);
 	if (c->server->questions->accept(c->server->arg, &question, &err) != 0) {
-		bool permanent = err.kind == ERR_PERM;
 		record_add(c->record, EVENT_ERROR, "%s", err.log);
-		smtp_reply(c, permanent ? 554 : 451, permanent ? "5.3.0" : "4.3.0", "%s",
-			err.peer[0] ? err.peer : "Cannot keep the message now, try again later");
+		if (err.kind == ERR_PERM)
+			smtp_reply(c, 554, "5.3.0", "%s", err.peer);
+		else
+			smtp_reply(c, 451, "4.3.0", "Not kept: %s, try again later", err.peer);
 		return;
 	}
 	record_message(c->record, l->id);

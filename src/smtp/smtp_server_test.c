@@ -513,8 +513,8 @@ static void hops(void **state)
 	(void)state;
 #define HOP "Received: from a by b\r\n"
 	static const struct dialogue d[] = {
-		{"five", TO_DATA HOP HOP HOP HOP HOP "\r\nx\r\n.\r\n", DATA_R "250/2.0.0", 1},
-		{"six", TO_DATA HOP HOP HOP HOP HOP HOP "\r\nx\r\n.\r\n", DATA_R "554/5.4.6", 0},
+		{"four", TO_DATA HOP HOP HOP HOP "\r\nx\r\n.\r\n", DATA_R "250/2.0.0", 1},
+		{"five", TO_DATA HOP HOP HOP HOP HOP "\r\nx\r\n.\r\n", DATA_R "554/5.4.6", 0},
 		{"in the body", TO_DATA HOP HOP HOP HOP "\r\n" HOP HOP HOP ".\r\n", DATA_R "250/2.0.0", 1},
 	};
 	CHECK_ALL(d, NULL);
@@ -530,7 +530,7 @@ static void stopping(void **state)
 {
 	(void)state;
 	static const struct dialogue d[] = {
-		{"at the next command", "NOOP\r\nNOOP\r\n", "220 421/4.3.2", 0},
+		{"before the next command", "NOOP\r\nNOOP\r\n", "220 421/4.3.2", 0},
 		{"at the end of input", "", "220 421/4.3.2", 0},
 	};
 	CHECK_ALL(d, stop);
