@@ -91,10 +91,18 @@ static void gone(struct evhttp_connection *connection, void *arg)
 	r->http = NULL;
 }
 
+/* The client's request, to be answered now, or NULL if he has gone. */
+static struct evhttp_request *take_http(struct request *r)
+{
+	struct evhttp_request *http = r->http;
+	if (http)
+		evhttp_connection_set_closecb(evhttp_request_get_connection(http), NULL, NULL);
+	r->http = NULL;
+	return http;
+}
+
 static void request_free(struct request *r)
 {
-	if (r->http)
-		evhttp_connection_set_closecb(evhttp_request_get_connection(r->http), NULL, NULL);
 	if (r->caller >= 0)
 		close(r->caller);
 	if (r->raw >= 0)
@@ -115,15 +123,11 @@ static void answer(void *arg)
 		xfer_ask_admin_answer, &admin, NULL, ASK_MS, r->arena, &err);
 	if (asked < 0)
 		log_warn("control.ask", "verb=%.*s err=\"%s\"", STR_ARG(r->verb), err.log);
-	if (r->http) {
-		struct evhttp_request *http = r->http;
-		evhttp_connection_set_closecb(evhttp_request_get_connection(http), NULL, NULL);
-		r->http = NULL;
-		if (asked < 0)
-			refuse(http, 503, "unavailable", "the store does not answer; it may be starting again");
-		else
-			reply(http, admin.status, admin.json, false);
-	}
+	struct evhttp_request *http = take_http(r);
+	if (http && asked < 0)
+		refuse(http, 503, "unavailable", "the store does not answer; it may be starting again");
+	else if (http)
+		reply(http, admin.status, admin.json, false);
 	request_free(r);
 }
 
@@ -225,8 +229,7 @@ static void on_request(struct evhttp_request *http, void *arg)
 		r->args = body_text(body, r->arena);
 	}
 	if (r->caller < 0 || (args && r->raw < 0)) {
-		refuse(http, 503, "unavailable", "no descriptor is left; try again");
-		r->http = NULL;
+		refuse(take_http(r), 503, "unavailable", "no descriptor is left; try again");
 		request_free(r);
 		return;
 	}
