@@ -3,7 +3,7 @@
  * libunbound runs on the loop's own stack only: a fiber's is too small for DNSSEC. So a question is
  * put into `waiting` and asked from a timer; the callback parses the answer and wakes the fiber.
  *
- *   R1  A question lives on the stack of the fiber that waits for it. Before the fiber leaves, the
+ *   R1  A question lives as long as the call of the fiber that waits for it. Before the fiber leaves, the
  *       question is out of `waiting` and out of libunbound (answered or cancelled).
  *   R2  The context ends with its last holder, and every waiting fiber is one. */
 #include "dns/resolver.h"
@@ -27,8 +27,8 @@ struct question {
 	enum dns_type type;
 	struct arena *arena;
 	struct dns_answer *ret;
-	int64_t asked_ms;
 	bool asked, answered;
+	int64_t ended_ms;      /* steady clock */
 	int id;                /* libunbound's, to cancel what was asked and not answered */
 	struct question *next; /* in `waiting` */
 };
@@ -184,6 +184,7 @@ static void settle(struct question *q, int rcode, struct str packet, int securit
 	if (why && (ret->outcome == DNS_BOGUS || ret->outcome == DNS_FAILED))
 		ret->why = arena_dup(q->arena, str_take(str_from_c(why), 400));
 	q->answered = true;
+	q->ended_ms = clock_steady_ms();
 	fiber_wake(q->fiber);
 }
 
@@ -229,7 +230,7 @@ static void forget(struct question *q)
 static void ask(struct resolver *r, struct question *questions, unsigned n, int64_t timeout_ms)
 {
 	int64_t start = clock_steady_ms(), left = timeout_ms;
-	unsigned open;
+	unsigned open = n;
 	resolver_hold(r);
 	for (unsigned i = 0; i < n; i++) {
 		questions[i].resolver = r;
@@ -238,20 +239,21 @@ static void ask(struct resolver *r, struct question *questions, unsigned n, int6
 		r->waiting = &questions[i];
 	}
 	loop_timer_start(r->ask, 0);
-	do {
-		bool in_time = left > 0 && fiber_park("for an answer of the DNS", left);
+	while (open && left > 0) {
+		fiber_park("for an answer of the DNS", left);
 		open = 0;
 		for (unsigned i = 0; i < n; i++)
 			open += !questions[i].answered;
-		left = in_time ? start + timeout_ms - clock_steady_ms() : 0;
-	} while (open && left > 0);
+		left = start + timeout_ms - clock_steady_ms();
+	}
 	for (unsigned i = 0; i < n; i++) {
 		struct question *q = &questions[i];
 		if (!q->answered) {
 			forget(q);
+			q->ended_ms = clock_steady_ms();
 			*q->ret = (struct dns_answer){.outcome = DNS_TIMEOUT, .rcode = DNS_SERVFAIL};
 		}
-		q->ret->ms = (uint32_t)(clock_steady_ms() - start);
+		q->ret->ms = (uint32_t)(q->ended_ms - start);
 		q->ret->server = arena_dup(q->arena, str_from_c(r->server));
 	}
 	resolver_drop(r);
@@ -278,17 +280,21 @@ void dns_lookup(struct resolver *r, struct str name, enum dns_type type, int64_t
 	ask(r, &q, 1, timeout_ms);
 }
 
-void dns_addresses(struct resolver *r, struct str host, int64_t timeout_ms, struct arena *arena,
-	struct dns_answer *ret_aaaa, struct dns_answer *ret_a)
+void dns_addresses(
+	struct resolver *r, struct dns_host *hosts, size_t n, int64_t timeout_ms, struct arena *arena)
 {
-	host = domain_name_trim_dot(host);
-	if (refuse_name(host, ret_aaaa)) {
-		*ret_a = *ret_aaaa;
-		return;
+	struct question *questions = arena_alloc(arena, 2 * n * sizeof *questions);
+	unsigned count = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct str name = domain_name_trim_dot(hosts[i].name);
+		if (refuse_name(name, &hosts[i].aaaa)) {
+			hosts[i].a = hosts[i].aaaa;
+			continue;
+		}
+		questions[count++] = (struct question){
+			.name = name, .type = DNS_AAAA, .arena = arena, .ret = &hosts[i].aaaa};
+		questions[count++] =
+			(struct question){.name = name, .type = DNS_A, .arena = arena, .ret = &hosts[i].a};
 	}
-	struct question q[] = {
-		{.name = host, .type = DNS_AAAA, .arena = arena, .ret = ret_aaaa},
-		{.name = host, .type = DNS_A, .arena = arena, .ret = ret_a},
-	};
-	ask(r, q, 2, timeout_ms);
+	ask(r, questions, count, timeout_ms);
 }

@@ -29,8 +29,13 @@ void resolver_drop(struct resolver *r);
 void dns_lookup(struct resolver *r, struct str name, enum dns_type type, int64_t timeout_ms,
 	struct arena *arena, struct dns_answer *ret);
 
-/* The addresses of a host: AAAA and A asked at the same time, in *ret_aaaa and *ret_a. */
-void dns_addresses(struct resolver *r, struct str host, int64_t timeout_ms, struct arena *arena,
-	struct dns_answer *ret_aaaa, struct dns_answer *ret_a);
+/* The addresses of `n` hosts (at most DNS_HOSTS_MAX), all asked at the same time. */
+enum { DNS_HOSTS_MAX = 16 };
+struct dns_host {
+	struct str name;
+	struct dns_answer aaaa, a;
+};
+void dns_addresses(
+	struct resolver *r, struct dns_host *hosts, size_t n, int64_t timeout_ms, struct arena *arena);
 
 #endif

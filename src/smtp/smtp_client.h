@@ -45,8 +45,8 @@ struct smtp_client *smtp_client_open(struct stream *s, const struct smtp_target 
 enum smtp_sent {
 	SMTP_SENT_OPEN,   /* the results stand, the connection can carry another message */
 	SMTP_SENT_CLOSED, /* the results stand, the connection is of no more use */
-	SMTP_SENT_STALE,  /* the idle connection had died before MAIL was answered: nothing was sent
-	                   * twice, *results is untouched; try again on a fresh one */
+	SMTP_SENT_STALE,  /* the idle connection had died before MAIL was answered: the message did not
+					   * leave and the results mean nothing; try again on a fresh one */
 };
 /* Sends one message: transactions of at most SMTP_CLIENT_RECIPIENTS recipients each. Fills one result
  * per recipient of the envelope, all fields (texts in `arena`, or literals). `body` is the content

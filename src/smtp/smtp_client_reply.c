@@ -88,8 +88,7 @@ void smtp_client_fail(struct smtp_client *c, enum smtp_client_state state, enum 
 void smtp_client_lost(struct smtp_client *c, enum smtp_client_state state, const struct err *err,
 	struct smtp_failure *ret)
 {
-	/* stream.h keeps this word for it. */
-	bool timed_out = str_eq(str_from_c(err->peer), STR("timeout"));
+	bool timed_out = stream_timed_out(c->stream);
 	c->closing = true;
 	smtp_client_fail(c, state, DELIVERY_TEMP, timed_out ? "peer.timeout" : "peer.dropped", ret,
 		"%s %.*s [%.*s] while %s (%s)", timed_out ? "timed out with" : "lost the connection to",

@@ -320,7 +320,7 @@ static bool refuse_unsaid(struct transaction *t)
 			"the message has %" PRIu64 " bytes, %.*s [%.*s] takes at most %" PRIu64, size,
 			STR_ARG(c->host), STR_ARG(c->address), most);
 	else if (!lines_are_strict(t->message->prefix) || !lines_are_strict(t->body))
-		smtp_client_fail(c, SMTP_DATA, DELIVERY_PERM, "local.body", &failure,
+		smtp_client_fail(c, SMTP_DATA, DELIVERY_PERM, "local.line-ends", &failure,
 			"the message holds a CR or LF that ends no line and cannot be sent by DATA");
 	else
 		return false;

@@ -37,10 +37,10 @@ static bool refused(struct smtp_client *c, struct smtp_failure *ret)
 	if (c->tls_level == TLS_MAY)
 		return goes_in_clear(c, why);
 	c->tls = arena_dup(c->arena, str_from_c(why));
-	smtp_client_refused(c, SMTP_STARTTLS, ret);
-	ret->outcome = DELIVERY_TEMP; /* a mended server takes the same mail */
-	ret->cause = STR("tls.refused");
-	ret->enhanced = STR("4.7.0");
+	/* Temporary, whatever it said: a mended server takes the same mail. */
+	smtp_client_fail(c, SMTP_STARTTLS, DELIVERY_TEMP, "tls.refused", ret, "%.*s",
+		STR_ARG(smtp_client_reply_text(c)));
+	ret->code = (uint16_t)c->reply.code;
 	return false;
 }
 

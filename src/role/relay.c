@@ -1,0 +1,189 @@
+/* relay: dials out. It resolves, connects, verifies and sends what the store hands it, one fiber per
+ * attempt, and answers per recipient with the record of the attempt. It opens no file: trust store and
+ * DNS anchors come as contents from serve. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "ask/questions.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cert/tls.h"
+#include "io/fiber.h"
+#include "role/relay_deliver.h"
+#include "role/start.h"
+
+enum { FILE_MAX_BYTES = 16 * 1024 * 1024 };
+
+struct relay {
+	struct relay_means now; /* what the next attempt works with */
+	struct ask_link *store;
+	struct arena *anchors_arena;
+	struct str anchors; /* contents of dns.trust_anchor */
+	unsigned running;   /* attempts */
+	struct fiber *stopping;
+};
+
+/* ---- delivering ---- */
+
+static void deliver(struct relay *r, struct ask_question *q)
+{
+	struct ask_deliver message;
+	struct ask_deliver_answer answer;
+	struct str body;
+	if (ask_take(q, xfer_ask_deliver, &message) != 0 || relay_check_message(&message, &q->err) != 0)
+		return;
+	if (!r->now.conf) {
+		err_temp(&q->err, NULL, "relay: no settings yet");
+		return;
+	}
+	if (body_check(q->fd[0], &q->err) < 0 ||
+		body_map(q->fd[0], message.body_size, &body, &q->err) != 0)
+		return;
+	struct relay_means means = r->now;
+	conf_hold(means.conf);
+	resolver_hold(means.resolver);
+	relay_deliver(&means, &message, body, q->arena, &answer);
+	ask_answer(q, xfer_ask_deliver_answer, &answer);
+	body_unmap(body);
+	resolver_drop(means.resolver);
+	conf_drop(means.conf);
+}
+
+static void answer_store(struct ask_question *q, void *arg)
+{
+	struct relay *r = arg;
+	if (q->kind != ASK_DELIVER) {
+		err_perm(&q->err, NULL, "relay does not answer question %u", q->kind);
+		return;
+	}
+	r->running++;
+	deliver(r, q);
+	r->running--;
+	if (r->stopping && !r->running)
+		fiber_wake(r->stopping);
+}
+
+/* ---- what serve tells ---- */
+
+static void take_link(struct role *role, const struct ask_link_peer *peer, int fd)
+{
+	struct relay *r = role->arg;
+	if (!str_eq(peer->role, STR("store"))) {
+		close(fd);
+		return;
+	}
+	ask_link_free(r->store);
+	r->store = ask_link_new(fd, "store", answer_store, NULL, r);
+}
+
+/* Damaged anchors change nothing: the last good ones go on serving (P2). */
+static void take_trust(struct relay *r, const struct ask_file *file, struct str contents)
+{
+	struct err err;
+	unsigned count;
+	if (relay_tls_trust(r->now.tls, contents, &count, &err) != 0) {
+		log_error("relay.trust", "file=%.*s err=\"%s\" the trust before stays", STR_ARG(file->path),
+			err.log);
+		return;
+	}
+	r->now.trust_revision++;
+	relay_pool_clear(r->now.pool);
+	log_info("relay.trust", "file=%.*s anchors=%u", STR_ARG(file->path), count);
+}
+
+/* A resolver's settings freeze at its birth, so new ones take a new resolver; attempts that are under
+ * way keep theirs. */
+static void set_resolver(struct relay *r, struct resolver *resolver)
+{
+	resolver_drop(r->now.resolver);
+	r->now.resolver = resolver;
+}
+
+static void take_anchors(struct relay *r, const struct ask_file *file, struct str contents)
+{
+	static const struct conf_addresses none;
+	struct err err;
+	/* Before the first settings a resolver is made too: to see whether the anchors are good. */
+	struct resolver *resolver =
+		resolver_new(r->now.conf ? &r->now.conf->dns_servers : &none, contents, &err);
+	if (!resolver) {
+		log_error("relay.anchors", "file=%.*s err=\"%s\" the anchors before stay",
+			STR_ARG(file->path), err.log);
+		return;
+	}
+	arena_reset(r->anchors_arena);
+	r->anchors = arena_dup(r->anchors_arena, contents);
+	set_resolver(r, resolver);
+	log_info("relay.anchors", "file=%.*s bytes=%zu", STR_ARG(file->path), contents.n);
+}
+
+static void take_file(struct role *role, const struct ask_file *file, int fd)
+{
+	struct relay *r = role->arg;
+	struct str contents;
+	struct err err;
+	if (fd < 0 || body_check(fd, &err) < 0 || body_map(fd, FILE_MAX_BYTES, &contents, &err) != 0) {
+		log_error("relay.file", "setting=%.*s file=%.*s err=\"%.*s\" what was read before stays",
+			STR_ARG(file->setting), STR_ARG(file->path),
+			STR_ARG(fd < 0 ? file->error : str_from_c(err.log)));
+	} else {
+		if (str_eq(file->setting, STR("trust.store")))
+			take_trust(r, file, contents);
+		else if (str_eq(file->setting, STR("dns.trust_anchor")))
+			take_anchors(r, file, contents);
+		body_unmap(contents);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+static bool same_servers(const struct conf *a, const struct conf *b)
+{
+	if (a->dns_servers.n != b->dns_servers.n)
+		return false;
+	for (size_t i = 0; i < a->dns_servers.n; i++)
+		if (!str_eq(a->dns_servers.at[i].text, b->dns_servers.at[i].text))
+			return false;
+	return true;
+}
+
+static int take_conf(struct role *role, struct conf *c, struct err *err)
+{
+	struct relay *r = role->arg;
+	if (!r->now.conf || !same_servers(r->now.conf, c)) {
+		struct resolver *resolver = resolver_new(&c->dns_servers, r->anchors, err);
+		if (!resolver)
+			return -1;
+		set_resolver(r, resolver);
+	}
+	if (r->now.conf)
+		conf_drop(r->now.conf);
+	r->now.conf = conf_hold(c);
+	relay_pool_clear(r->now.pool);
+	return 0;
+}
+
+static void stop(struct role *role)
+{
+	struct relay *r = role->arg;
+	r->stopping = fiber_self();
+	while (r->running)
+		fiber_park("for the deliveries under way", FIBER_NEVER);
+	relay_pool_clear(r->now.pool);
+	role_exit(role, 0);
+}
+
+int main(void)
+{
+	static const struct role_calls calls = {
+		.link = take_link, .file = take_file, .conf = take_conf, .stop = stop};
+	static struct relay relay;
+	static struct role role = {.name = "relay", .calls = &calls, .arg = &relay};
+	relay.now.pool = relay_pool_new();
+	relay.now.tls = relay_tls_new();
+	relay.anchors_arena = arena_new();
+	role_hello(&role);
+	tls_init(); /* reads files of its own */
+	role_walls(&role);
+	role_loop(&role);
+}
