@@ -207,13 +207,13 @@ void message_field_raw(struct buf *out, const char *name, struct str value)
 /* ---- Received ------------------------------------------------------------------------------ */
 
 /* Adds a fact from outside: at most 255 bytes of it, printable ASCII alone, and nothing that stands in
- * `not`, which could be taken for the structure around it. */
-static void add_clean(struct buf *out, struct str s, const char * not )
+ * `unwelcome`, which could be taken for the structure around it. */
+static void add_clean(struct buf *out, struct str s, const char *unwelcome)
 {
 	s = str_take(s, 255);
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
-		buf_add_char(out, c >= 32 && c <= 126 && !strchr(not, c) ? c : '?');
+		buf_add_char(out, c >= 32 && c <= 126 && !strchr(unwelcome, c) ? c : '?');
 	}
 }
 

@@ -1,0 +1,137 @@
+#include "wire/ip.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static void test_addresses(void **state)
+{
+	/* Text, and the same address as we write it; NULL: refused. */
+	static const struct {
+		const char *text, *canonical;
+	} rows[] = {
+		{"192.0.2.1", "192.0.2.1"},
+		{"255.255.255.255", "255.255.255.255"},
+		{"0.0.0.0", "0.0.0.0"},
+		{"2001:db8::1", "2001:db8::1"},
+		{"2001:DB8:0:0:0:0:0:1", "2001:db8::1"},
+		{"::", "::"},
+		{"::1", "::1"},
+		{"::ffff:192.0.2.1", "192.0.2.1"},
+		{"::ffff:c000:201", "192.0.2.1"},
+		{"fe80::1", "fe80::1"},
+		{"fe80::1%eth0", NULL},
+		{"", NULL},
+		{"192.0.2", NULL},
+		{"192.0.2.256", NULL},
+		{"192.0.2.01", NULL},
+		{"0xc0.0.2.1", NULL},
+		{"192.0.2.1 ", NULL},
+		{" 192.0.2.1", NULL},
+		{"192.0.2.1.", NULL},
+		{"2001:db8:::1", NULL},
+		{"1:2:3:4:5:6:7:8:9", NULL},
+		{"2001:db8::g", NULL},
+		{"1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb", NULL},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ip ip = {{42}};
+		char text[IP_TEXT];
+		assert_int_equal(ip_parse(str_from_c(rows[i].text), &ip), rows[i].canonical != NULL);
+		if (rows[i].canonical)
+			assert_string_equal(ip_format(&ip, text), rows[i].canonical);
+		else
+			assert_int_equal(ip.bytes[0], 42);
+	}
+	struct ip ip;
+	assert_false(ip_parse(str_make("192.0.2.1\0", 10), &ip));
+}
+
+static void test_literals(void **state)
+{
+	static const struct {
+		const char *text, *canonical;
+	} rows[] = {
+		{"[192.0.2.1]", "[192.0.2.1]"},
+		{"[IPv6:2001:db8::1]", "[IPv6:2001:db8::1]"},
+		{"[ipv6:2001:DB8::1]", "[IPv6:2001:db8::1]"},
+		{"[IPv6:::ffff:192.0.2.1]", "[192.0.2.1]"},
+		{"[2001:db8::1]", NULL},
+		{"[IPv6:192.0.2.1]", NULL},
+		{"192.0.2.1", NULL},
+		{"[192.0.2.1", NULL},
+		{"[]", NULL},
+		{"[", NULL},
+		{"", NULL},
+		{"[x-tag:whatever]", NULL},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ip ip;
+		char text[IP_TEXT + 8];
+		assert_int_equal(
+			ip_literal_parse(str_from_c(rows[i].text), &ip), rows[i].canonical != NULL);
+		if (rows[i].canonical)
+			assert_string_equal(ip_literal_format(&ip, text), rows[i].canonical);
+	}
+	/* The longest text there is fits. */
+	struct ip longest;
+	char text[IP_TEXT + 8];
+	memset(longest.bytes, 0xee, sizeof(longest.bytes));
+	ip_literal_format(&longest, text);
+	assert_string_equal(text, "[IPv6:eeee:eeee:eeee:eeee:eeee:eeee:eeee:eeee]");
+}
+
+static void test_networks(void **state)
+{
+	static const struct {
+		const char *network, *ip;
+		bool has;
+	} rows[] = {
+		{"192.0.2.0/24", "192.0.2.255", true},
+		{"192.0.2.0/24", "192.0.3.0", false},
+		{"192.0.2.0/24", "::ffff:192.0.2.7", true},
+		{"192.0.2.128/25", "192.0.2.127", false},
+		{"192.0.2.128/25", "192.0.2.200", true},
+		{"192.0.2.1", "192.0.2.1", true},
+		{"192.0.2.1", "192.0.2.2", false},
+		{"192.0.2.1/32", "192.0.2.1", true},
+		{"0.0.0.0/0", "203.0.113.9", true},
+		{"0.0.0.0/0", "2001:db8::1", false},
+		{"::/0", "2001:db8::1", true},
+		{"::/0", "192.0.2.1", false},
+		{"2001:db8::/32", "2001:db8:ffff::1", true},
+		{"2001:db8::/32", "2001:db9::1", false},
+		{"2001:db8::/33", "2001:db8:8000::", false},
+		{"2001:db8::1/128", "2001:db8::1", true},
+		{"::ffff:192.0.2.0/120", "192.0.2.3", true},
+		{"10.0.0.0/7", "11.1.1.1", true},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ip_network network;
+		struct ip ip;
+		assert_true(ip_network_parse(str_from_c(rows[i].network), &network));
+		assert_true(ip_parse(str_from_c(rows[i].ip), &ip));
+		assert_int_equal(ip_network_has(&network, &ip), rows[i].has);
+	}
+	static const char *const bad[] = {"192.0.2.1/24", "192.0.2.0/33", "2001:db8::/129",
+		"2001:db8::1/64", "192.0.2.0/", "192.0.2.0/-1", "192.0.2.0/24/8", "/24", "", "x/8",
+		"192.0.2.0/ 24", "192.0.2.0/0024", "192.0.2.0/24 "};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct ip_network network;
+		assert_false(ip_network_parse(str_from_c(bad[i]), &network));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_literals),
+		cmocka_unit_test(test_networks),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
