@@ -179,6 +179,12 @@ static void run_ready(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+static void forget_loop(void)
+{
+	event_free(sched.run_ready);
+	sched.run_ready = NULL;
+}
+
 static void make_ready(struct fiber *f)
 {
 	f->state = READY;
@@ -193,12 +199,11 @@ static void make_ready(struct fiber *f)
 
 struct fiber *fiber_start(const char *name, void (*fn)(void *), void *arg)
 {
-	static struct event_base *base;
-	if (!sched.run_ready || base != loop_base()) {
-		base = loop_base();
-		sched.run_ready = event_new(base, -1, 0, run_ready, NULL);
+	if (!sched.run_ready) {
+		sched.run_ready = event_new(loop_base(), -1, 0, run_ready, NULL);
 		if (!sched.run_ready)
 			mem_exhausted(0);
+		loop_on_done(forget_loop);
 	}
 	struct fiber *f = mem_new(sizeof *f);
 	f->fn = fn;

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 
 static struct event_base *base;
+static void (*before_done)(void);
 
 void loop_init(void)
 {
@@ -37,8 +38,15 @@ struct event_base *loop_base(void)
 	return base;
 }
 
+void loop_on_done(void (*fn)(void))
+{
+	before_done = fn;
+}
+
 void loop_done(void)
 {
+	if (before_done)
+		before_done();
 	event_base_free(base);
 	base = NULL;
 }

@@ -16,6 +16,8 @@ void loop_stop(void);
 struct event_base *loop_base(void);
 /* Frees it; tests only, a role ends with its process. */
 void loop_done(void);
+/* Calls fn in loop_done(), before the loop goes; for the one who keeps events of its own (fiber.c). */
+void loop_on_done(void (*fn)(void));
 
 /* A one-shot timer: fn(arg) after `ms`, outside any fiber. loop_timer_stop() may be called when it
  * has fired already or was never started. */

@@ -388,11 +388,11 @@ void stream_skip(struct stream *s, size_t n)
 /* A line that ends at the LF at line.p[line.n]. */
 static enum stream_line judge_line(struct str line, size_t max, struct str *ret)
 {
+	if (line.n > max + 1)
+		return STREAM_TOO_LONG; /* whatever else it is: it may have been cut already */
 	if (line.n == 0 || line.p[line.n - 1] != '\r' ||
 		str_find(str_take(line, line.n - 1), '\r') >= 0)
 		return STREAM_BARE;
-	if (line.n - 1 > max)
-		return STREAM_TOO_LONG;
 	*ret = str_take(line, line.n - 1);
 	return STREAM_LINE;
 }

@@ -1,0 +1,387 @@
+/* Tests of fibers and of the transport of questions: order, credits, descriptors, long bodies, the
+ * end of a link at any moment, a hostile peer. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "io/ask.h"
+#include "io/body.h"
+#include "io/fiber.h"
+#include "io/loop.h"
+
+enum { KIND_ECHO = 1, KIND_FAIL, KIND_NEVER, KIND_SLOW };
+
+static struct ask_link *asks, *answers;
+static int goners, served, most_at_once, at_once;
+
+static void handler(struct ask_question *q, void *arg)
+{
+	(void)arg;
+	served++;
+	if (++at_once > most_at_once)
+		most_at_once = at_once;
+	if (q->kind == KIND_SLOW)
+		fiber_sleep("to be slow", 5);
+	if (q->kind == KIND_NEVER)
+		fiber_sleep("for ever", 300); /* longer than the link lives */
+	if (q->kind == KIND_FAIL) {
+		err_perm(&q->err, "not so", "because of %d", 7);
+	} else {
+		q->answer = q->body;
+		q->answer_fd[0] = q->fd[0];
+		q->fd[0] = -1;
+	}
+	at_once--;
+}
+
+static void gone(struct ask_link *l, void *arg)
+{
+	(void)l, (void)arg;
+	goners++;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	loop_init();
+	int pair[2];
+	ask_pair(pair);
+	asks = ask_link_new(pair[0], "answers", NULL, gone, NULL);
+	answers = ask_link_new(pair[1], "asks", handler, gone, NULL);
+	goners = served = most_at_once = at_once = 0;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	ask_link_free(asks);
+	ask_link_free(answers);
+	while (fiber_count() > 0) {
+		struct timeval tv = {.tv_usec = 1000};
+		event_base_loopexit(loop_base(), &tv);
+		loop_run();
+	}
+	loop_done();
+	return 0;
+}
+
+static int running;
+static void (*test_body)(void);
+
+static void run_one(void *arg)
+{
+	(void)arg;
+	test_body();
+	if (--running == 0)
+		loop_stop();
+}
+
+/* Runs `body` in `n` fibers until all have returned. */
+static void in_fibers(int n, void (*body)(void))
+{
+	test_body = body;
+	running = n;
+	for (int i = 0; i < n; i++)
+		fiber_start("test", run_one, NULL);
+	loop_run();
+}
+
+static void ask_echo(void)
+{
+	struct arena *arena = arena_new();
+	struct ask_answer a;
+	struct err err;
+	assert_int_equal(ask_call(asks, KIND_ECHO, STR("hello"), NULL, 1000, arena, &a, &err), 0);
+	assert_true(str_eq(a.body, STR("hello")));
+	assert_int_equal(a.fd[0], -1);
+	arena_free(arena);
+}
+
+static void answers_come_back(void **state)
+{
+	(void)state;
+	in_fibers(300, ask_echo);
+	assert_int_equal(served, 300);
+}
+
+static void ask_fail(void)
+{
+	struct arena *arena = arena_new();
+	struct ask_answer a;
+	struct err err;
+	assert_int_equal(ask_call(asks, KIND_FAIL, STR(""), NULL, 1000, arena, &a, &err), -1);
+	assert_int_equal(err.kind, ERR_PERM);
+	assert_string_equal(err.peer, "not so");
+	assert_string_equal(err.log, "because of 7");
+	arena_free(arena);
+}
+
+static void errors_come_back_whole(void **state)
+{
+	(void)state;
+	in_fibers(3, ask_fail);
+}
+
+static void ask_with_descriptor(void)
+{
+	struct arena *arena = arena_new();
+	struct ask_answer a;
+	struct err err;
+	int fd = body_from_str(STR("sealed"), "test", &err);
+	assert_int_equal(
+		ask_call(asks, KIND_ECHO, STR("x"), (int[]){fd, -1}, 1000, arena, &a, &err), 0);
+	close(fd);
+	struct str back;
+	assert_int_equal(body_map(a.fd[0], 100, &back, &err), 0);
+	assert_true(str_eq(back, STR("sealed")));
+	body_unmap(back);
+	close(a.fd[0]);
+	arena_free(arena);
+}
+
+static void descriptors_travel(void **state)
+{
+	(void)state;
+	in_fibers(20, ask_with_descriptor);
+}
+
+static void ask_long(void)
+{
+	struct arena *arena = arena_new();
+	struct ask_answer a;
+	struct err err;
+	size_t n = 3 * 1024 * 1024;
+	char *text = mem_new(n);
+	memset(text, 'y', n);
+	int fd = body_from_str(STR("beside"), "test", &err);
+	assert_int_equal(
+		ask_call(asks, KIND_ECHO, str_make(text, n), (int[]){fd, -1}, 1000, arena, &a, &err), 0);
+	assert_true(str_eq(a.body, str_make(text, n)));
+	assert_true(a.fd[0] >= 0);
+	close(a.fd[0]);
+	close(fd);
+	free(text);
+	arena_free(arena);
+}
+
+static void long_bodies_travel_as_memory_files(void **state)
+{
+	(void)state;
+	in_fibers(3, ask_long);
+}
+
+static void ask_slow(void)
+{
+	struct arena *arena = arena_new();
+	struct ask_answer a;
+	struct err err;
+	assert_int_equal(ask_call(asks, KIND_SLOW, STR("s"), NULL, 20000, arena, &a, &err), 0);
+	arena_free(arena);
+}
+
+static void credits_bound_what_is_under_way(void **state)
+{
+	(void)state;
+	in_fibers(ASK_CREDITS * 3, ask_slow);
+	assert_int_equal(served, ASK_CREDITS * 3);
+	assert_true(most_at_once <= ASK_CREDITS);
+	assert_true(most_at_once > ASK_CREDITS / 2);
+}
+
+static void ask_never(void)
+{
+	struct arena *arena = arena_new();
+	struct ask_answer a;
+	struct err err;
+	assert_int_equal(ask_call(asks, KIND_NEVER, STR(""), NULL, 60000, arena, &a, &err), -1);
+	assert_int_equal(err.kind, ERR_TEMP);
+	arena_free(arena);
+}
+
+static void cut(void *arg)
+{
+	(void)arg;
+	fiber_sleep("a little", 20);
+	ask_link_free(answers);
+	answers = NULL;
+}
+
+static void the_end_of_a_link_fails_what_is_open(void **state)
+{
+	(void)state;
+	fiber_start("cut", cut, NULL);
+	in_fibers(ASK_CREDITS + 50, ask_never); /* some of them wait for credit */
+	assert_int_equal(goners, 1);            /* not for the link we freed ourselves */
+	assert_false(ask_link_alive(asks));
+	in_fibers(1, ask_never); /* a dead link answers at once */
+}
+
+static void ask_impatient(void)
+{
+	struct arena *arena = arena_new();
+	struct ask_answer a;
+	struct err err;
+	assert_int_equal(ask_call(asks, KIND_SLOW, STR(""), NULL, 1, arena, &a, &err), -1);
+	assert_non_null(strstr(err.log, "did not answer"));
+	fiber_sleep("for the late answer", 30); /* which must find nobody, and hurt nobody */
+	assert_int_equal(ask_call(asks, KIND_ECHO, STR("again"), NULL, 1000, arena, &a, &err), 0);
+	arena_free(arena);
+}
+
+static void late_answers_are_dropped(void **state)
+{
+	(void)state;
+	in_fibers(5, ask_impatient);
+}
+
+static void tell_many(void)
+{
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(ask_tell(asks, KIND_ECHO, STR("told"), NULL), 0);
+	while (served < 100)
+		fiber_sleep("to be heard", 1);
+}
+
+static void told_things_arrive(void **state)
+{
+	(void)state;
+	in_fibers(1, tell_many);
+}
+
+/* Outside a fiber the same call blocks; the peer is a process of its own. */
+static void outside_a_fiber_it_blocks(void **state)
+{
+	(void)state;
+	int pair[2];
+	ask_pair(pair);
+	pid_t pid = fork();
+	if (pid == 0) {
+		char packet[100];
+		ssize_t n = recv(pair[1], packet, sizeof packet, 0);
+		packet[6] |= 1; /* the flag of an answer */
+		usleep(10000);
+		send(pair[1], packet, (size_t)n, 0);
+		_exit(0);
+	}
+	close(pair[1]);
+	struct ask_link *l = ask_link_new(pair[0], "child", NULL, NULL, NULL);
+	struct arena *arena = arena_new();
+	struct ask_answer a;
+	struct err err;
+	assert_int_equal(ask_call(l, KIND_ECHO, STR("hi"), NULL, 5000, arena, &a, &err), 0);
+	assert_true(str_eq(a.body, STR("hi")));
+	assert_int_equal(ask_call(l, KIND_ECHO, STR("hi"), NULL, 5000, arena, &a, &err), -1);
+	assert_int_equal(err.kind, ERR_TEMP);
+	arena_free(arena);
+	ask_link_free(l);
+}
+
+static void send_raw(const char *bytes, size_t n)
+{
+	int pair[2];
+	ask_pair(pair);
+	struct ask_link *l = ask_link_new(pair[0], "stranger", handler, gone, NULL);
+	send(pair[1], bytes, n, 0);
+	goners = 0;
+	for (int i = 0; i < 50 && goners == 0; i++)
+		fiber_sleep("for the packet to be seen", 1);
+	assert_int_equal(goners, 1);
+	ask_link_free(l);
+	close(pair[1]);
+}
+
+static void be_hostile(void)
+{
+	send_raw("abc", 3);                /* shorter than a header */
+	send_raw("\x05\0\0\0\1\0\1\0", 8); /* an answer that was not asked */
+	send_raw("\x05\0\0\0\1\0\4\0", 8); /* long, but no memory file came */
+	char big[ASK_PACKET_MAX + 100] = {0};
+	send_raw(big, sizeof big);
+}
+
+static void broken_packets_end_the_link(void **state)
+{
+	(void)state;
+	in_fibers(1, be_hostile);
+	assert_int_equal(served, 0);
+}
+
+/* ---- fibers ---- */
+
+static struct fiber *sleeper;
+static char order[64];
+
+static void sleep_long(void)
+{
+	sleeper = fiber_self();
+	strcat(order, "a"); /* style: a test */
+	assert_true(fiber_park("to be woken", 5000));
+	strcat(order, "d"); /* style: a test */
+}
+
+static void wake_it(void *arg)
+{
+	(void)arg;
+	strcat(order, "b"); /* style: a test */
+	errno = 42;
+	fiber_wake(sleeper);
+	strcat(order, "c"); /* style: a test */
+	assert_int_equal(errno, 42);
+}
+
+static void a_woken_fiber_runs_from_the_loop(void **state)
+{
+	(void)state;
+	order[0] = 0;
+	test_body = sleep_long;
+	running = 1;
+	fiber_start("sleeper", run_one, NULL);
+	fiber_start("waker", wake_it, NULL);
+	loop_run();
+	assert_string_equal(order, "abcd");
+	unsigned seen = 0;
+	struct fiber_info info;
+	for (struct fiber *f = NULL; (f = fiber_next(f, &info));)
+		seen++;
+	assert_int_equal(seen, fiber_count());
+}
+
+static void time_out(void)
+{
+	assert_false(fiber_park("for nothing", 5));
+}
+
+static void a_park_ends_in_time(void **state)
+{
+	(void)state;
+	in_fibers(100, time_out);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(answers_come_back),
+		TEST(errors_come_back_whole),
+		TEST(descriptors_travel),
+		TEST(long_bodies_travel_as_memory_files),
+		TEST(credits_bound_what_is_under_way),
+		TEST(the_end_of_a_link_fails_what_is_open),
+		TEST(late_answers_are_dropped),
+		TEST(told_things_arrive),
+		TEST(outside_a_fiber_it_blocks),
+		TEST(broken_packets_end_the_link),
+		TEST(a_woken_fiber_runs_from_the_loop),
+		TEST(a_park_ends_in_time),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
