@@ -12,17 +12,11 @@
 
 enum { CPU_SECONDS = 20 };
 
-/* Cuts the pile into its files; 0, or -1 with *err. */
-static int cut(const struct ask_pile *question, struct str bytes, struct pile_part *parts,
-	size_t *n, struct err *err)
+/* Cuts the pile into question->file_count files; 0, or -1 with *err. */
+static int cut(
+	const struct ask_pile *question, struct str bytes, struct pile_part *parts, struct err *err)
 {
-	*n = question->file_count;
-	if (*n == 0) {
-		parts[0] = (struct pile_part){.name = STR("the pile"), .bytes = bytes};
-		*n = 1;
-		return 0;
-	}
-	for (size_t i = 0; i < *n; i++) {
+	for (size_t i = 0; i < question->file_count; i++) {
 		const struct pile_file *f = &question->files[i];
 		if (f->size > bytes.n)
 			return err_say(err, "the files are longer than what came");
