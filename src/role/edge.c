@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "cert/tls.h"
+#include "io/fiber.h"
 #include "role/control.h"
 
 /* The link before is dead or about to be: what was asked on it fails and the client tries again. */
@@ -15,6 +16,8 @@ static void take_link(struct role *r, const struct ask_link_peer *peer, int fd)
 	struct ask_link **link = is_store ? &e->store : &e->keys;
 	struct ask_link *before = *link;
 	*link = ask_link_new(fd, is_store ? "store" : "keys", NULL, NULL, NULL);
+	if (e->control)
+		control_set_store(e->control, e->store);
 	ask_link_free(before);
 }
 
@@ -24,6 +27,8 @@ static int take_conf(struct role *r, struct conf *conf, struct err *err)
 {
 	struct edge *e = r->arg;
 	struct ssl_ctx_st *tls = NULL;
+	if (e->control)
+		return 0; /* it has no settings */
 	if (conf->certificate_count > 0) {
 		tls = tls_server_context(conf, &e->keys, err);
 		if (!tls)
@@ -41,7 +46,12 @@ static int take_conf(struct role *r, struct conf *conf, struct err *err)
 
 static void take_socket(struct role *r, const struct ask_listen *listen, int fd)
 {
-	edge_listen(r->arg, listen, fd);
+	struct edge *e = r->arg;
+	struct err err;
+	if (!e->control)
+		edge_listen(e, listen, fd);
+	else if (control_listen(e->control, fd, &err) != 0)
+		log_error("edge.control", "error=\"%s\"", err.log);
 }
 
 static void drop_socket(struct role *r, uint32_t number)
@@ -51,7 +61,13 @@ static void drop_socket(struct role *r, uint32_t number)
 
 static void stop(struct role *r)
 {
-	edge_finish(r->arg);
+	struct edge *e = r->arg;
+	if (e->control)
+		control_stop(e->control);
+	else
+		edge_finish(e);
+	for (int i = 0; e->control && control_busy(e->control) && i < 100; i++)
+		fiber_sleep("for the last answers", 100);
 	role_exit(r, 0);
 }
 
@@ -66,12 +82,11 @@ int main(void)
 	};
 	static struct edge e;
 	static struct role r = {.name = "edge", .calls = &calls, .arg = &e};
-	e.role = &r;
 	e.per_client = map_new();
 	vec_init(&e.listeners, sizeof(struct edge_listener *));
 	role_hello(&r);
 	if (str_eq(str_from_c(r.group), STR("control")))
-		control_main(&r);
+		e.control = control_new();
 	tls_init();
 	role_walls(&r);
 	role_loop(&r);

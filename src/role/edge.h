@@ -13,8 +13,10 @@
 #include "role/start.h"
 #include "smtp/smtp_server.h"
 
+struct control;
+
 struct edge {
-	struct role *role;
+	struct control *control;       /* the group control; else NULL */
 	struct ask_link *store, *keys; /* NULL until serve gives them; replaced when they restart */
 	struct conf *conf;             /* for new sessions; NULL: none yet, nothing is accepted */
 	struct ssl_ctx_st *tls;        /* for new sessions; NULL: no certificate */
