@@ -47,6 +47,7 @@ void loop_done(void)
 {
 	if (before_done)
 		before_done();
+	before_done = NULL;
 	event_base_free(base);
 	base = NULL;
 }
