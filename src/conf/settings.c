@@ -89,19 +89,6 @@ const struct setting settings[] = {
 			"never on a public MX, which must take mail from everybody. \"off\" offers none.",
 	},
 	{
-		.name = "submission.tls",
-		.type = SETTING_TLS_INBOUND,
-		.value = "required",
-		.offset = FIELD(submission_tls),
-		.roles = CONF_EDGE,
-		.effect = EFFECT_NEW_SESSIONS,
-		.text =
-			"TLS on listen.submission. Leave it at \"required\": what users hand in should never "
-			"travel in clear. Choose \"available\" only for devices that cannot do TLS, on a "
-			"network "
-			"of their own. listen.submissions is always under TLS.",
-	},
-	{
 		.name = "smtp.max_size",
 		.type = SETTING_SIZE,
 		.value = "50M",
@@ -229,6 +216,19 @@ const struct setting settings[] = {
 		.effect = EFFECT_AT_ONCE,
 		.text = "Sessions at a time from one client address, so that one client cannot take all of "
 				"smtp.max_sessions. Raise it if many users sit behind one address.",
+	},
+	{
+		.name = "submission.tls",
+		.type = SETTING_TLS_INBOUND,
+		.value = "required",
+		.offset = FIELD(submission_tls),
+		.roles = CONF_EDGE,
+		.effect = EFFECT_NEW_SESSIONS,
+		.text =
+			"TLS on listen.submission. Leave it at \"required\": what users hand in should never "
+			"travel in clear. Choose \"available\" only for devices that cannot do TLS, on a "
+			"network "
+			"of their own. listen.submissions is always under TLS.",
 	},
 	{
 		.name = "relay.networks",

@@ -100,6 +100,7 @@ static void put_recipient(struct buf *out, const struct bounce_recipient *r)
 		[BOUNCE_DELAYED] = "delayed",
 		[BOUNCE_RELAYED] = "relayed",
 	};
+	const struct cause *cause = cause_find(r->cause);
 	buf_add_c(out, "\r\n");
 	if (r->orcpt.n)
 		put_orcpt(out, r->orcpt);
@@ -113,7 +114,8 @@ static void put_recipient(struct buf *out, const struct bounce_recipient *r)
 	if (r->action == BOUNCE_DELAYED)
 		put_date(out, "Will-Retry-Until", r->give_up_ms);
 	if (r->cause.n)
-		put_field(out, "X-Letterlock-Cause", "%s", cause_find(r->cause)->id);
+		put_field(
+			out, "X-Letterlock-Cause", "%s (owner: %s)", cause->id, cause_owner_name(cause->owner));
 }
 
 void bounce_status(const struct bounce *b, struct buf *out)

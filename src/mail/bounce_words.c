@@ -87,9 +87,8 @@ static void put_reply(const struct bounce_recipient *r, struct buf *out)
 	struct str text = str_take(r->text, WORDS_MAX / 2);
 	bool twice = r->enhanced.n && str_starts(text, r->enhanced);
 	if (r->code && r->remote_host.n)
-		put_line(out, 4, "%s%.*s%s%.*s (%.*s) said:", r->command.n ? "To " : "",
-			STR_ARG(r->command), r->command.n ? " " : "", STR_ARG(r->remote_host),
-			STR_ARG(r->remote_address));
+		put_line(out, 4, "%.*s (%.*s) said%s%.*s:", STR_ARG(r->remote_host),
+			STR_ARG(r->remote_address), r->command.n ? " to " : "", STR_ARG(r->command));
 	else if (r->remote_host.n)
 		put_line(out, 4, "At %.*s (%.*s):", STR_ARG(r->remote_host), STR_ARG(r->remote_address));
 	if (r->code)
