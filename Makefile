@@ -26,6 +26,11 @@ VERSION := $(shell cat VERSION)
 CFLAGS  := -std=gnu17 -D_GNU_SOURCE -DLETTERLOCK_VERSION='"$(VERSION)"' -Isrc $(WARN) $(OPT) -fPIE
 LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=address$(,)undefined)
 ,       := ,
+# One short line a command; V=1 shows them whole.
+ifeq ($(V),)
+Q    := @
+say   = @echo '  $(1) $(patsubst $(OUT)/%,%,$@)'
+endif
 
 # ---- sources ------------------------------------------------------------------------------------
 # Everything in a folder makes its archive, save tests, fuzzers and files with a main().
@@ -56,29 +61,33 @@ all: layers $(PROGRAMS)
 
 $(OUT)/letterlock: $(OUT)/obj/cli/main.o $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_cli) -lpthread
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_cli) -lpthread
 $(OUT)/libexec/letterlock/%: $(OUT)/obj/role/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_$*) -lpthread
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_$*) -lpthread
 
 define folder_rules
 $(call archive,$(1)): $(call objects,$(call sources,$(1)))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$$(Q)ar rcs $$@ $$^
 endef
 $(foreach f,$(FOLDERS),$(eval $(call folder_rules,$(f))))
 
 $(OUT)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC  )
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 -include $(shell find $(OUT)/obj $(OUT)/test $(OUT)/tool -name '*.d' 2>/dev/null)
 
 # ---- unit tests: one program per x_test.c -------------------------------------------------------
 UNIT := $(patsubst src/%.c,$(OUT)/test/%,$(sort $(wildcard src/*/*_test.c)))
 $(OUT)/test/%_test: src/%_test.c $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(ARCHIVES) -lcmocka $(LIBS_all) -lpthread
+	$(call say,TEST)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(ARCHIVES) -lcmocka $(LIBS_all) -lpthread
 unit: $(UNIT)
 
 # ---- fuzzers: libFuzzer, one program per x_fuzz.c -----------------------------------------------
@@ -91,13 +100,14 @@ FUZZ_OBJ   := $(foreach f,$(FOLDERS),$(patsubst src/%.c,$(FUZZ_OUT)/obj/%.o,$(ca
 SECONDS    ?= 600
 $(FUZZ_OUT)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
-	clang $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+	$(Q)clang $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
 $(FUZZ_OUT)/libfuzzed.a: $(FUZZ_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 $(FUZZ_OUT)/bin/%_fuzz: src/%_fuzz.c $(FUZZ_OUT)/libfuzzed.a
 	@mkdir -p $(@D)
-	clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_OUT)/libfuzzed.a $(LIBS_all) -lpthread
+	$(call say,FUZZ)
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_OUT)/libfuzzed.a $(LIBS_all) -lpthread
 -include $(shell find $(FUZZ_OUT) -name '*.d' 2>/dev/null)
 fuzzers: $(FUZZERS)
 fuzz: $(FUZZERS)

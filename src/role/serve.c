@@ -95,9 +95,7 @@ static void stop_fiber(void *arg)
 		child_stop(&s->children[i]);
 	while (!all_off(s, false))
 		fiber_sleep("for store and keys to finish", 5);
-	char path[4200];
-	snprintf(path, sizeof path, "%s/control.sock", s->home);
-	unlink(path);
+	sockets_close_control(s);
 	log_info("serve.down", "pid=%d", (int)getpid());
 	loop_stop();
 }
@@ -334,14 +332,13 @@ static void make_children(struct serve *s)
 /* Held as long as the process lives. */
 static int lock_home(struct serve *s, struct err *err)
 {
-	char path[4200];
-	snprintf(path, sizeof path, "%s/lock", s->home);
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int home = open(s->home, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(home, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (home >= 0)
+		close(home);
 	if (fd < 0)
-		return err_say(err,
-			"cannot open %s: %s (is this the home of a Letterlock? letterlock setup "
-			"makes one)",
-			path, strerror(errno));
+		return err_say(err, "cannot open %s/lock: %s (is this a home? letterlock setup makes one)",
+			s->home, strerror(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
 		return err_say(
 			err, "%s is in use: letterlock runs there already, or a command is at work", s->home);

@@ -102,6 +102,7 @@ void sockets_take(struct serve *s, struct child *edge);
 void sockets_lost(struct serve *s, struct child *edge);
 /* HOME/control.sock, mode 0600. -1 with *err. */
 int sockets_open_control(struct serve *s, struct err *err);
+void sockets_close_control(struct serve *s);
 
 /* ---- serve_log.c */
 /* Opens today's file HOME/log/letterlock.<date>.<count> for appending. -1 with *err. */

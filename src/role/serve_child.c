@@ -53,34 +53,30 @@ struct child *child_find(struct serve *s, struct str name)
 /* ---- process ---- */
 
 /* The role's own user if this is root and there is one, else the owner of the folder it works in. */
-static void user_of(struct serve *s, const char *role, uint32_t *uid, uint32_t *gid)
+static void user_of(
+	struct serve *s, const char *role, struct arena *arena, uint32_t *ret_uid, uint32_t *ret_gid)
 {
-	char name[64];
-	struct stat st;
-	snprintf(name, sizeof name, "letterlock-%s", role);
-	bool has_files = !strcmp(role, "store") || !strcmp(role, "keys");
-	struct passwd *own = geteuid() == 0 && !has_files ? getpwnam(name) : NULL;
-	*uid = *gid = 0;
+	bool keys = !strcmp(role, "keys"), store = !strcmp(role, "store");
+	struct passwd *own = geteuid() == 0 && !keys && !store
+		? getpwnam(arena_fmt(arena, "letterlock-%s", role).p)
+		: NULL;
+	struct stat st = {0};
 	if (own) {
-		*uid = own->pw_uid;
-		*gid = own->pw_gid;
-		return;
-	}
-	char path[4200];
-	snprintf(path, sizeof path, "%s%s", s->home, !strcmp(role, "keys") ? "/keys" : "");
-	if (stat(path, &st) == 0) {
-		*uid = st.st_uid;
-		*gid = st.st_gid;
+		*ret_uid = own->pw_uid;
+		*ret_gid = own->pw_gid;
+	} else if (stat(arena_fmt(arena, "%s%s", s->home, keys ? "/keys" : "").p, &st) == 0) {
+		*ret_uid = st.st_uid;
+		*ret_gid = st.st_gid;
 	}
 }
 
 /* fork and exec; returns our end of its link, or -1. */
 static int spawn(struct serve *s, const char *role, pid_t *ret_pid)
 {
-	char program[4200];
+	struct arena *arena = arena_new();
+	const char *program = arena_fmt(arena, "%s/%s", s->libexec, role).p;
 	int pair[2];
 	ask_pair(pair);
-	snprintf(program, sizeof program, "%s/%s", s->libexec, role);
 	pid_t pid = fork();
 	if (pid == 0) {
 		if (pair[1] == CHILD_LINK_FD)
@@ -90,6 +86,7 @@ static int spawn(struct serve *s, const char *role, pid_t *ret_pid)
 		execl(program, program, (char *)NULL);
 		_exit(127);
 	}
+	arena_free(arena);
 	close(pair[1]);
 	if (pid < 0) {
 		log_error("serve.fork", "role=%s err=\"%s\"", role, strerror(errno));
@@ -111,7 +108,7 @@ static int say_start(struct serve *s, const char *role, const char *group, bool 
 		.walls = s->walls,
 		.log_level = s->conf ? (uint8_t)s->conf->log_level : LOG_INFO,
 	};
-	user_of(s, role, &start.uid, &start.gid);
+	user_of(s, role, arena, &start.uid, &start.gid);
 	struct ask_start_answer answer;
 	int status = ask_put(link, ASK_START, xfer_ask_start, &start, (int[]){s->log_fd, -1},
 		xfer_ask_start_answer, &answer, NULL, TELL_MS, arena, err);

@@ -192,16 +192,25 @@ void sockets_take(struct serve *s, struct child *edge)
 			drop(s, i);
 }
 
-int sockets_open_control(struct serve *s, struct err *err)
+static int control_address(struct serve *s, struct sockaddr_un *ret, struct err *err)
 {
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	static const char name[] = "/control.sock";
 	size_t n = strlen(s->home);
-	if (n + sizeof "/control.sock" > sizeof sa.sun_path)
+	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (n + sizeof name > sizeof ret->sun_path)
 		return err_say(err,
 			"the path of the home is too long for its control socket (at most %zu bytes): %s",
-			sizeof sa.sun_path - sizeof "/control.sock", s->home);
-	memcpy(sa.sun_path, s->home, n);
-	memcpy(sa.sun_path + n, "/control.sock", sizeof "/control.sock");
+			sizeof ret->sun_path - sizeof name, s->home);
+	memcpy(ret->sun_path, s->home, n);
+	memcpy(ret->sun_path + n, name, sizeof name);
+	return 0;
+}
+
+int sockets_open_control(struct serve *s, struct err *err)
+{
+	struct sockaddr_un sa;
+	if (control_address(s, &sa, err) != 0)
+		return -1;
 	unlink(sa.sun_path); /* of a run that was killed; the home's lock is ours */
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof sa) != 0 ||
@@ -213,4 +222,13 @@ int sockets_open_control(struct serve *s, struct err *err)
 	}
 	s->control_fd = fd;
 	return 0;
+}
+
+void sockets_close_control(struct serve *s)
+{
+	struct sockaddr_un sa;
+	if (control_address(s, &sa, NULL) == 0)
+		unlink(sa.sun_path);
+	close(s->control_fd);
+	s->control_fd = -1;
 }
