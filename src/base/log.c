@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 
-enum { LINE_MAX_BYTES = 2048 };
+enum { LINE_MAX_BYTES = 1600 };
 
 static int out = STDERR_FILENO;
 static enum log_level max_level = LOG_INFO;
