@@ -70,6 +70,7 @@ class Home:
             "relay.networks": "127.0.0.0/8",
             # Nothing a test does may reach a name server of the world.
             "dns.servers": "127.0.0.1:1",
+            "dns.trust_anchor": "",
             **(settings or {}),
         }
         self.process = None
@@ -180,7 +181,7 @@ class Home:
 
     def kill(self):
         """As a crash of the machine would end it: serve and all roles at once."""
-        pids = [self.process.pid, *self.roles().values()]
+        pids = [self.process.pid, *self.children()]
         for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -199,18 +200,20 @@ class Home:
     # -- roles
 
     def roles(self):
-        """The processes under serve: {"edge-mx": pid, "store": pid, ...}."""
-        found = {}
+        """The roles that run, by name: {"mx": pid, "store": pid, ...}."""
+        return {one["role"]: one["pid"] for one in self.cli_json("service", "list")["roles"]
+                if one["state"] == "running"}
+
+    def children(self):
+        """The processes under serve."""
+        found = []
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
-                text = stat.read_text()
-                words = (stat.parent / "cmdline").read_bytes().split(b"\0")
+                parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
             except OSError:
                 continue
-            if self.process and int(text.rsplit(")", 1)[1].split()[1]) == self.process.pid:
-                name = os.path.basename(words[0].decode()).removeprefix("letterlock-")
-                name = "-".join([name, *(w.decode() for w in words[1:] if w)])
-                found[name] = int(stat.parent.name)
+            if parent == self.process.pid:
+                found.append(int(stat.parent.name))
         return found
 
     def kill_role(self, name):
@@ -221,18 +224,43 @@ class Home:
 
     def wait_role(self, name, not_pid=None, timeout=15):
         """Waits until the role runs (again, with another pid)."""
-        return until(lambda: (pid := self.roles().get(name)) and pid != not_pid and pid,
-                     f"role {name} runs", timeout)
+        def runs():
+            try:
+                pid = self.roles().get(name)
+            except Refused:  # the store or control itself is on its way
+                return None
+            return pid != not_pid and pid
 
-    # -- queue
+        return until(runs, f"role {name} runs", timeout)
+
+    # -- queue and trace
 
     def queue(self, *filters):
-        """The queue's messages as `queue list --json` tells them."""
-        listed = self.cli_json("queue", "list", *filters)
-        return listed["messages"] if isinstance(listed, dict) else listed
+        """The messages of `queue list`."""
+        return self.cli_json("queue", "list", *filters)["messages"]
 
     def wait_queue_empty(self, timeout=60):
         until(lambda: not self.queue(), "the queue is empty", timeout, pause=0.2)
+
+    def trace(self, what):
+        """The newest message that `trace` finds; its recipients and records beside."""
+        return self.cli_json("trace", what)["messages"][0]
+
+    def recipient(self, what, n=0):
+        """The recipient number n of the newest message found."""
+        return self.trace(what)["recipients"][n]
+
+    def wait_state(self, what, state, timeout=30):
+        """Waits until the first recipient has this state ("delivered", "deferred", "bounced");
+        returns it."""
+        def look():
+            one = self.recipient(what)
+            return one if one["state"] == state else None
+
+        try:
+            return until(look, f"{what} is {state}", timeout, pause=0.1)
+        except AssertionError as e:
+            raise AssertionError(f"{e}\n{self.run('trace', what).stdout}\n{self.said()}") from None
 
 
 def alive(pid):

@@ -306,7 +306,8 @@ class NextHop:
     # -- life
 
     def start(self):
-        self.listener = socket.create_server((self.address, self.port), backlog=256)
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        self.listener = socket.create_server((self.address, self.port), family=family, backlog=256)
         self.port = self.listener.getsockname()[1]
         self.stopping.clear()
         self.acceptor = threading.Thread(target=self._accept, args=(self.listener,), daemon=True)
