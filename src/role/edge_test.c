@@ -1,0 +1,425 @@
+/* The edge's listeners and sessions on a real loop and real sockets, in one process: a fake store
+ * answers over a real link, clients run in threads with blocking sockets. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "ask/questions.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "conf/settings.h"
+#include "io/fiber.h"
+#include "io/loop.h"
+#include "role/edge.h"
+
+enum { PATIENCE_S = 20 };
+
+/* ---- the stage --------------------------------------------------------------------------------- */
+
+struct stage {
+	struct edge edge;
+	struct ask_link *store; /* its end */
+	struct sockaddr_in address;
+	unsigned accepted;
+	char body[256];
+	atomic_bool over;
+	struct loop_timer *watch;
+	bool failed;
+};
+
+static void store_answers(struct ask_question *q, void *arg)
+{
+	struct stage *s = arg;
+	if (q->kind == ASK_RCPT) {
+		struct ask_rcpt_answer a = {250, STR("2.1.5 ok")};
+		ask_answer(q, xfer_ask_rcpt_answer, &a);
+	} else if (q->kind == ASK_ACCEPT) {
+		struct ask_accept a;
+		if (ask_take(q, xfer_ask_accept, &a) != 0 || body_check(q->fd[0], &q->err) < 0)
+			return;
+		ssize_t n = pread(q->fd[0], s->body, sizeof s->body - 1, 0);
+		s->body[n > 0 ? n : 0] = 0;
+		s->accepted++;
+	}
+}
+
+static void watch(void *arg)
+{
+	struct stage *s = arg;
+	if (s->over)
+		loop_stop();
+	else
+		loop_timer_start(s->watch, 5);
+}
+
+static void set_up(struct stage *s)
+{
+	int pair[2];
+	loop_init();
+	vec_init(&s->edge.listeners, sizeof(void *));
+	s->edge.per_client = map_new();
+	s->edge.conf = conf_new();
+	s->edge.conf->hostname = STR("mx.example.org");
+	ask_pair(pair);
+	s->edge.store = ask_link_new(pair[0], "store", NULL, NULL, NULL);
+	s->store = ask_link_new(pair[1], "edge", store_answers, NULL, s);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof s->address;
+	s->address =
+		(struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	assert_int_equal(bind(fd, (struct sockaddr *)&s->address, len), 0);
+	assert_int_equal(listen(fd, 100), 0);
+	getsockname(fd, (struct sockaddr *)&s->address, &len);
+	struct ask_listen listen = {1, LISTENER_SMTP, STR("test")};
+	edge_listen(&s->edge, &listen, fd);
+	s->watch = loop_timer_new(watch, s);
+	loop_timer_start(s->watch, 5);
+}
+
+static void tear_down(struct stage *s)
+{
+	edge_unlisten(&s->edge, 1);
+	ask_link_free(s->edge.store);
+	ask_link_free(s->store);
+	map_free(s->edge.per_client, NULL);
+	vec_done(&s->edge.listeners);
+	conf_drop(s->edge.conf);
+	loop_timer_free(s->watch);
+	loop_done();
+}
+
+/* Runs the clients' script in a thread beside the loop. */
+static void play(struct stage *s, void *(*script)(void *))
+{
+	pthread_t thread;
+	assert_int_equal(pthread_create(&thread, NULL, script, s), 0);
+	loop_run();
+	pthread_join(thread, NULL);
+	assert_false(s->failed);
+	assert_int_equal(s->edge.session_count, 0);
+	assert_null(s->edge.sessions);
+	tear_down(s);
+}
+
+/* ---- clients ----------------------------------------------------------------------------------- */
+
+static int dial(struct stage *s)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct timeval patience = {.tv_sec = PATIENCE_S};
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	if (connect(fd, (struct sockaddr *)&s->address, sizeof s->address) != 0)
+		s->failed = true;
+	return fd;
+}
+
+/* Says `command` (may be NULL) and expects the last line of a reply to begin with `reply`; "" is the
+ * end of the connection. */
+static void expect(struct stage *s, int fd, const char *command, const char *reply)
+{
+	char line[1024] = "";
+	size_t n = 0;
+	if (command)
+		send(fd, command, strlen(command), MSG_NOSIGNAL);
+	while (n + 1 < sizeof line && recv(fd, line + n, 1, 0) == 1) {
+		if (line[n++] != '\n')
+			continue;
+		if (line[3] == ' ')
+			break;
+		n = 0;
+	}
+	line[n] = 0;
+	if (strncmp(line, reply, strlen(reply)) != 0 || (!*reply && n)) {
+		fprintf(
+			stderr, "after %s: got %s, wanted %s\n", command ? command : "connecting", line, reply);
+		s->failed = true;
+	}
+}
+
+/* Closes, and lets the session notice. */
+static void hang_up(struct stage *s, int fd)
+{
+	expect(s, fd, "QUIT\r\n", "221");
+	expect(s, fd, NULL, "");
+	close(fd);
+}
+
+static void over(struct stage *s)
+{
+	usleep(50 * 1000); /* style: a client thread, no fiber */
+	s->over = true;
+}
+
+/* ---- tests ------------------------------------------------------------------------------------- */
+
+static void *send_messages(void *arg)
+{
+	struct stage *s = arg;
+	int fd = dial(s);
+	expect(s, fd, NULL, "220 mx.example.org ");
+	expect(s, fd, "EHLO client\r\n", "250 ");
+	for (int i = 0; i < 3; i++) {
+		expect(s, fd, "MAIL FROM:<a@b.example>\r\n", "250 2.1.0");
+		expect(s, fd, "RCPT TO:<c@example.org>\r\n", "250 2.1.5");
+		expect(s, fd, "DATA\r\n", "354");
+		expect(s, fd, "Subject: x\r\n\r\n..dot\r\n.\r\n", "250 2.0.0");
+	}
+	hang_up(s, fd);
+	over(s);
+	return NULL;
+}
+
+static void messages(void **state)
+{
+	(void)state;
+	struct stage s = {0};
+	set_up(&s);
+	play(&s, send_messages);
+	assert_int_equal(s.accepted, 3);
+	assert_string_equal(s.body, "Subject: x\r\n\r\n.dot\r\n");
+}
+
+static void *crowd(void *arg)
+{
+	struct stage *s = arg;
+	int a = dial(s), b = dial(s);
+	expect(s, a, NULL, "220");
+	expect(s, b, NULL, "220");
+	int c = dial(s);
+	expect(s, c, NULL, "421 4.7.0");
+	expect(s, c, NULL, "");
+	close(c);
+	hang_up(s, a);
+	c = dial(s); /* a's place is free again */
+	expect(s, c, NULL, "220");
+	hang_up(s, b);
+	hang_up(s, c);
+	over(s);
+	return NULL;
+}
+
+static void limit_per_address(void **state)
+{
+	(void)state;
+	struct stage s = {0};
+	set_up(&s);
+	s.edge.conf->smtp_max_sessions_per_address = 2;
+	play(&s, crowd);
+}
+
+static void limit_of_all(void **state)
+{
+	(void)state;
+	struct stage s = {0};
+	set_up(&s);
+	s.edge.conf->smtp_max_sessions = 2;
+	play(&s, crowd);
+}
+
+static void *too_early(void *arg)
+{
+	struct stage *s = arg;
+	int fd = dial(s);
+	expect(s, fd, NULL, "421 4.3.2");
+	close(fd);
+	over(s);
+	return NULL;
+}
+
+static void not_ready(void **state)
+{
+	(void)state;
+	struct stage s = {0};
+	set_up(&s);
+	struct conf *conf = s.edge.conf;
+	s.edge.conf = NULL;
+	play(&s, too_early);
+	conf_drop(conf);
+}
+
+static void *ask_in_vain(void *arg)
+{
+	struct stage *s = arg;
+	int fd = dial(s);
+	expect(s, fd, NULL, "220");
+	expect(s, fd, "EHLO client\r\n", "250 ");
+	expect(s, fd, "MAIL FROM:<a@b.example>\r\n", "250 2.1.0");
+	expect(s, fd, "RCPT TO:<c@example.org>\r\n", "451 4.3.0");
+	hang_up(s, fd);
+	over(s);
+	return NULL;
+}
+
+static void store_is_away(void **state)
+{
+	(void)state;
+	struct stage s = {0};
+	set_up(&s);
+	ask_link_free(s.edge.store);
+	s.edge.store = NULL;
+	play(&s, ask_in_vain);
+}
+
+static void stop_fiber(void *arg)
+{
+	edge_finish(arg);
+}
+
+/* One session idles, one is inside a message, one inside a transaction. */
+static void *stop_amid(void *arg)
+{
+	struct stage *s = arg;
+	int idle = dial(s), busy = dial(s), begun = dial(s);
+	expect(s, idle, NULL, "220");
+	expect(s, busy, NULL, "220");
+	expect(s, begun, NULL, "220");
+	expect(s, busy, "EHLO client\r\n", "250 ");
+	expect(s, busy, "MAIL FROM:<a@b.example>\r\n", "250");
+	expect(s, busy, "RCPT TO:<c@example.org>\r\n", "250");
+	expect(s, busy, "DATA\r\n", "354");
+	expect(s, begun, "EHLO client\r\n", "250 ");
+	expect(s, begun, "MAIL FROM:<a@b.example>\r\n", "250");
+	s->edge.stopping = true; /* tells the loop's side to begin, see stop_when_told() */
+	int64_t before = clock_steady_ms();
+	expect(s, idle, NULL, "421 4.3.2");
+	expect(s, idle, NULL, "");
+	expect(s, begun, NULL, "421 4.3.2");
+	expect(s, begun, NULL, "");
+	if (clock_steady_ms() - before > 5000)
+		s->failed = true;
+	expect(s, busy, "Subject: x\r\n.\r\n", "250 2.0.0");
+	expect(s, busy, NULL, "421 4.3.2");
+	expect(s, busy, NULL, "");
+	close(idle);
+	close(busy);
+	close(begun);
+	over(s);
+	return NULL;
+}
+
+static void stop_when_told(void *arg)
+{
+	struct stage *s = arg;
+	while (!s->edge.stopping)
+		fiber_sleep("for the test", 5);
+	fiber_start("stop", stop_fiber, &s->edge);
+}
+
+static void stopping(void **state)
+{
+	(void)state;
+	struct stage s = {0};
+	set_up(&s);
+	fiber_start("told", stop_when_told, &s);
+	play(&s, stop_amid);
+	assert_int_equal(s.accepted, 1);
+	assert_int_equal(s.edge.listeners.n, 0);
+}
+
+/* A client that sends without a pause does not keep the others waiting. */
+static void *flood(void *arg)
+{
+	int fd = *(int *)arg;
+	static char chunk[256 * 1024];
+	memset(chunk, 'x', sizeof chunk);
+	for (size_t i = 78; i < sizeof chunk; i += 80)
+		memcpy(chunk + i, "\r\n", 2);
+	while (send(fd, chunk, sizeof chunk, MSG_NOSIGNAL) > 0)
+		;
+	return NULL;
+}
+
+static void *flood_and_ask(void *arg)
+{
+	struct stage *s = arg;
+	pthread_t thread;
+	int greedy = dial(s), meek = dial(s);
+	expect(s, greedy, NULL, "220");
+	expect(s, meek, NULL, "220");
+	expect(s, greedy, "EHLO client\r\n", "250 ");
+	expect(s, greedy, "MAIL FROM:<a@b.example>\r\n", "250");
+	expect(s, greedy, "RCPT TO:<c@example.org>\r\n", "250");
+	expect(s, greedy, "DATA\r\n", "354");
+	pthread_create(&thread, NULL, flood, &greedy);
+	int64_t before = clock_steady_ms();
+	for (int i = 0; i < 20; i++)
+		expect(s, meek, "NOOP\r\n", "250");
+	if (clock_steady_ms() - before > 10000)
+		s->failed = true;
+	hang_up(s, meek);
+	shutdown(greedy, SHUT_RDWR);
+	pthread_join(thread, NULL);
+	close(greedy);
+	over(s);
+	return NULL;
+}
+
+static void takes_turns(void **state)
+{
+	(void)state;
+	struct stage s = {0};
+	set_up(&s);
+	play(&s, flood_and_ask);
+}
+
+/* A session keeps the settings it began with. */
+static void *change_settings(void *arg)
+{
+	struct stage *s = arg;
+	int old = dial(s);
+	expect(s, old, NULL, "220 mx.example.org ");
+	s->failed |= s->edge.stopping;
+	usleep(100 * 1000); /* style: a client thread; new_settings() comes meanwhile */
+	int new = dial(s);
+	expect(s, new, NULL, "220 new.example.org ");
+	expect(s, old, "HELO x\r\n", "250 mx.example.org");
+	hang_up(s, old);
+	hang_up(s, new);
+	over(s);
+	return NULL;
+}
+
+static void new_settings(void *arg)
+{
+	struct stage *s = arg;
+	while (!s->edge.sessions)
+		fiber_sleep("for the test", 1);
+	fiber_sleep("for its greeting", 20);
+	conf_drop(s->edge.conf);
+	s->edge.conf = conf_new();
+	s->edge.conf->hostname = STR("new.example.org");
+}
+
+static void settings_change(void **state)
+{
+	(void)state;
+	struct stage s = {0};
+	set_up(&s);
+	fiber_start("settings", new_settings, &s);
+	play(&s, change_settings);
+}
+
+int main(void)
+{
+	log_open(-1, LOG_ERROR);
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(messages),
+		cmocka_unit_test(limit_per_address),
+		cmocka_unit_test(limit_of_all),
+		cmocka_unit_test(not_ready),
+		cmocka_unit_test(store_is_away),
+		cmocka_unit_test(stopping),
+		cmocka_unit_test(takes_turns),
+		cmocka_unit_test(settings_change),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
