@@ -4,6 +4,7 @@
 #   make check          ASan + UBSan build in build/asan, all tests that need no peer server
 #   make check-all      the same, and real peers, long crash runs, walls
 #   make fuzz T=NAME    one fuzzer (SECONDS=600), corpus kept in build/fuzz/NAME
+#   make bench          load generators (bench/README.md)
 #   make style          form; make format mends it
 #   OUT=DIR             another build folder
 
@@ -113,6 +114,13 @@ fuzzers: $(FUZZERS)
 fuzz: $(FUZZERS)
 	tool/fuzz $(FUZZ_OUT) $(SECONDS) $(T)
 
+# ---- load generators ----------------------------------------------------------------------------
+$(OUT)/bench/%: bench/%.c
+	@mkdir -p $(@D)
+	$(call say,CC  )
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -Isrc -O2 -g -Wall -Wextra -o $@ $< $(LIBS_crypto) -lpthread
+bench: all $(OUT)/bench/smtpblast $(OUT)/bench/mailsink
+
 # ---- checks -------------------------------------------------------------------------------------
 layers:
 	@tool/layers
@@ -129,6 +137,6 @@ check-all:
 clean:
 	rm -rf build
 
-.PHONY: all unit fuzzers fuzz layers style format check check-all clean
+.PHONY: all bench unit fuzzers fuzz layers style format check check-all clean
 .SECONDARY:
 .DELETE_ON_ERROR:
