@@ -45,8 +45,8 @@ enum sandbox_net { SANDBOX_NET_CONNECT = 1, SANDBOX_NET_BIND = 2 };
  * is closed to what `net` (enum sandbox_net, or-ed) does not name; with SANDBOX_NET_CONNECT a local
  * address may still be bound with port 0. Without SANDBOX_NET_BIND the process can also signal no
  * process outside its walls. */
-int sandbox_files(const struct sandbox_path *paths, size_t n, unsigned net, struct buf *missing,
-	struct err *err);
+int sandbox_files(
+	const struct sandbox_path *paths, size_t n, unsigned net, struct buf *missing, struct err *err);
 
 /* Sets of system calls a role adds to those that every role needs (memory, time, descriptors it
  * holds, its loop, its exit). */
