@@ -93,28 +93,70 @@ static int add_forwarders(struct resolver *r, const struct conf_addresses *serve
 	return set_options(r->ub, private_zones, sizeof private_zones / sizeof *private_zones, err);
 }
 
-static int add_anchor(struct resolver *r, struct str record, unsigned line, struct err *err)
+/* anchors = *( [ record ] [ ";" comment ] LF ). The next record, without blanks around it; false at
+ * the end. *line counts. */
+static bool next_anchor(struct str *anchors, unsigned *line, struct str *ret)
+{
+	while (str_split(anchors, '\n', ret)) {
+		++*line;
+		ptrdiff_t comment = str_find(*ret, ';');
+		*ret = str_trim(comment < 0 ? *ret : str_take(*ret, (size_t)comment));
+		if (ret->n)
+			return true;
+	}
+	return false;
+}
+
+static int add_anchor(struct ub_ctx *ub, struct str record)
 {
 	enum { ANCHOR_MAX = 4096 };
 	if (record.n > ANCHOR_MAX || memchr(record.p, 0, record.n))
-		return err_say(err, "dns.trust_anchor: line %u is no DS or DNSKEY record", line);
+		return UB_SYNTAX;
 	char *text = mem_new(record.n + 1);
-	int e = ub_ctx_add_ta(r->ub, str_to_c(record, text, record.n + 1));
+	int e = ub_ctx_add_ta(ub, str_to_c(record, text, record.n + 1));
 	free(text);
-	return e ? err_say(err, "dns.trust_anchor: line %u: %s", line, ub_strerror(e)) : 0;
+	return e;
 }
 
-/* anchors = *( [ record ] [ ";" comment ] LF ) */
+/* libunbound only looks at its settings when it is first used, and a fault then stands in every
+ * answer; any call that needs them brings that forward. */
+static int finish_settings(struct ub_ctx *ub)
+{
+	return ub_ctx_zone_remove(ub, "none.invalid.");
+}
+
+static struct ub_ctx *context_new(void)
+{
+	struct ub_ctx *ub = ub_ctx_create_event(loop_base());
+	if (!ub)
+		mem_exhausted(sizeof ub);
+	ub_ctx_debugout(ub, NULL); /* what matters of its log comes with the answers */
+	return ub;
+}
+
+/* It does not say which of the records it cannot read, so each is tried alone. */
+static int name_bad_anchor(struct str anchors, struct err *err)
+{
+	struct str record;
+	unsigned line = 0;
+	while (next_anchor(&anchors, &line, &record)) {
+		struct ub_ctx *ub = context_new();
+		bool bad = add_anchor(ub, record) != 0 || finish_settings(ub) != 0;
+		ub_ctx_delete(ub);
+		if (bad)
+			return err_say(err, "dns.trust_anchor: line %u is no DS or DNSKEY record", line);
+	}
+	return err_say(err, "dns.trust_anchor: the records do not go together");
+}
+
 static int add_anchors(struct resolver *r, struct str anchors, struct err *err)
 {
-	struct str line;
-	for (unsigned number = 1; str_split(&anchors, '\n', &line); number++) {
-		ptrdiff_t comment = str_find(line, ';');
-		struct str record = str_trim(comment < 0 ? line : str_take(line, (size_t)comment));
-		if (record.n && add_anchor(r, record, number, err) != 0)
-			return -1;
-	}
-	return 0;
+	struct str record, rest = anchors;
+	unsigned line = 0;
+	while (next_anchor(&rest, &line, &record))
+		if (add_anchor(r->ub, record) != 0)
+			return name_bad_anchor(anchors, err);
+	return finish_settings(r->ub) == 0 ? 0 : name_bad_anchor(anchors, err);
 }
 
 static void ask_waiting(void *arg);
@@ -132,10 +174,7 @@ struct resolver *resolver_new(
 	struct resolver *r = mem_new(sizeof *r);
 	r->holders = 1;
 	r->ask = loop_timer_new(ask_waiting, r);
-	r->ub = ub_ctx_create_event(loop_base());
-	if (!r->ub)
-		mem_exhausted(sizeof *r);
-	ub_ctx_debugout(r->ub, NULL); /* what matters of its log comes with the answers */
+	r->ub = context_new();
 	if (set_options(r->ub, options, sizeof options / sizeof *options, err) != 0 ||
 		(servers->n && add_forwarders(r, servers, err) != 0) || add_anchors(r, anchors, err) != 0) {
 		resolver_drop(r);
