@@ -65,7 +65,7 @@ const struct cause causes[] = {
 		"of this host are too low.",
 		SEND_LATER},
 	{"peer.greeting", OWNER_THEM, "3.2",
-		"The server answered the connection with a refusal, or with something that is not SMTP.",
+		"The server refused us before we could name a message, or does not speak SMTP.",
 		"Read its words in `letterlock trace ID`; they often name a block list or a limit that our "
 		"address has met.",
 		SEND_LATER},

@@ -94,6 +94,8 @@ static const char *cause_by_code(enum reply_command command, uint16_t code)
 	case 552: /* exceeded storage allocation */
 		return command == REPLY_TO_RCPT ? "reply.temporary" : "reply.size";
 	default:
+		if (command == REPLY_TO_EHLO)
+			return "peer.greeting";
 		return code >= 500 ? "reply.permanent" : "reply.temporary";
 	}
 }

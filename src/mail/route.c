@@ -120,7 +120,7 @@ static bool split_target(struct str text, struct str *ret_host, struct str *ret_
 		return true;
 	bool colon = ret_port->p[0] == ':' && ret_port->n > 1;
 	*ret_port = str_skip(*ret_port, 1);
-	return colon;
+	return colon && str_find(*ret_port, ':') < 0;
 }
 
 int route_target_parse(
