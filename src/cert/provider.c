@@ -6,6 +6,7 @@
 #include <openssl/provider.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "ask/ask_keys.h"
@@ -194,7 +195,11 @@ static int sign_init(void *context, const char *digest, void *key, const OSSL_PA
 	struct signing *s = context;
 	if (key)
 		s->key = key;
-	str_to_c(str_from_c(digest), s->digest, sizeof s->digest);
+	/* libssl says "SHA2-256" where everybody else says "SHA256". */
+	struct str name = str_from_c(digest);
+	bool long_name = str_starts(name, STR("SHA2-"));
+	snprintf(s->digest, sizeof s->digest, "%s%.*s", long_name ? "SHA" : "",
+		STR_ARG(str_skip(name, long_name ? 5 : 0)));
 	return s->key && sign_set_params(s, params);
 }
 
@@ -307,18 +312,17 @@ static int init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const O
 
 void provider_load(void)
 {
-	static bool done;
-	if (done)
+	static OSSL_PROVIDER *loaded; /* for good */
+	if (loaded)
 		return;
 	crypto_init();
 	if (!OSSL_PROVIDER_add_builtin(NULL, "letterlock", init) ||
-		!OSSL_PROVIDER_load(NULL, "letterlock")) {
+		!(loaded = OSSL_PROVIDER_load(NULL, "letterlock"))) {
 		char why[CRYPTO_TEXT];
 		log_error("crypto.init", "the key provider cannot be loaded: %s", crypto_drain(why));
 		abort();
 	}
 	ERR_clear_error();
-	done = true;
 }
 
 EVP_PKEY *provider_key(const EVP_PKEY *public_key, struct ask_link **link, struct err *err)
