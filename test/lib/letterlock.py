@@ -183,10 +183,7 @@ class Home:
         """As a crash of the machine would end it: serve and all roles at once."""
         pids = [self.process.pid, *self.children()]
         for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            self.kill_pid(pid)
         self.process.wait()
         self.process = None
         until(lambda: not any(alive(pid) for pid in pids), "killed roles are gone")
@@ -219,8 +216,15 @@ class Home:
     def kill_role(self, name):
         """kill -9 of one role; returns its old pid. Serve will start it again."""
         pid = self.roles()[name]
-        os.kill(pid, signal.SIGKILL)
+        self.kill_pid(pid)
         return pid
+
+    @staticmethod
+    def kill_pid(pid):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
     def wait_role(self, name, not_pid=None, timeout=15):
         """Waits until the role runs (again, with another pid)."""
