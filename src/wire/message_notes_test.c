@@ -69,6 +69,8 @@ static void test_messages(void **state)
 		{STR("Subject: a\r\n\r\nb\xff"), 0, 0, 0, 0, 1, 0, 10, ""},
 		{STR("Subject: a\r\n\r\nb\0c"), 0, 0, 0, 0, 0, 1, 10, ""},
 		{STR("a\r\n\r\n12345\r\n123456\r\n1234567"), 0, 0, 0, 0, 0, 0, 7, ""},
+		{STR("Message-ID: none\r\nMessage-ID: <second@b>\r\n\r\n"), 0, 0, 0, 1, 0, 0, 22, ""},
+		{STR("a\r\n\nb"), 0, 0, 0, 0, 0, 0, 1, ""},
 		{STR("a\r\n\r\n12345678\r"), 0, 0, 0, 0, 0, 0, 8, ""},
 	};
 	(void)state;

@@ -24,8 +24,8 @@ static const struct {
 	{"das gr" U_UMLAUT "ne " EURO " Zeichen",
 		"Subject: das =?UTF-8?Q?gr=C3=BCne_=E2=82=AC?= Zeichen\r\n"},
 	{"bad \xff\xc3(\xed\xa0\x80", "Subject: bad =?UTF-8?Q?=3F=3F=28=3F=3F=3F?=\r\n"},
-	{"\xc0\xaf \xf8 \xf4\x90\x80\x80 \xe0\x80\x80",
-		"Subject: =?UTF-8?Q?=3F=3F_=3F_=3F=3F=3F=3F_=3F=3F=3F?=\r\n"},
+	{"\xc0\xaf \xf8 \xf4\x90\x80\x80 \xe0\x80\x80 \xf0\x80\x80\x80",
+		"Subject: =?UTF-8?Q?=3F=3F_=3F_=3F=3F=3F=3F_=3F=3F=3F_=3F=3F=3F=3F?=\r\n"},
 	{"=?UTF-8?Q?x?=", "Subject: =?UTF-8?Q?=3D=3FUTF-8=3FQ=3Fx=3F=3D?=\r\n"},
 	{"a rather long line of plain words that has to be folded somewhere before its end",
 		"Subject: a rather long line of plain words that has to be folded somewhere\r\n"
