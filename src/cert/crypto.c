@@ -9,6 +9,29 @@
 
 #include "base/log.h"
 
+static OSSL_PROVIDER *loaded[2]; /* ours and the default one */
+static size_t loaded_count;
+
+/* Without it OpenSSL's own end leaves them behind, and a leak check complains. */
+static void unload(void)
+{
+	while (loaded_count > 0)
+		OSSL_PROVIDER_unload(loaded[--loaded_count]);
+}
+
+bool crypto_load(const char *provider)
+{
+	if (loaded_count == sizeof loaded / sizeof *loaded)
+		return false;
+	OSSL_PROVIDER *p = OSSL_PROVIDER_load(NULL, provider);
+	if (!p)
+		return false;
+	if (loaded_count == 0)
+		OPENSSL_atexit(unload);
+	loaded[loaded_count++] = p;
+	return true;
+}
+
 void crypto_init(void)
 {
 	static bool done;
@@ -17,8 +40,8 @@ void crypto_init(void)
 	/* The random generator is seeded here and not at the first handshake behind the walls. Once a
 	 * provider is loaded by hand (provider.c) the default one no longer loads by itself. */
 	unsigned char seed[1];
-	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1 ||
-		!OSSL_PROVIDER_load(NULL, "default") || RAND_bytes(seed, sizeof seed) != 1) {
+	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1 || !crypto_load("default") ||
+		RAND_bytes(seed, sizeof seed) != 1) {
 		char why[CRYPTO_TEXT];
 		log_error("crypto.init", "OpenSSL cannot be used: %s", crypto_drain(why));
 		abort();

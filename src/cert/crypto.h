@@ -3,10 +3,15 @@
 #ifndef CERT_CRYPTO_H
 #define CERT_CRYPTO_H
 
+#include <stdbool.h>
+
 /* Sets libcrypto up with its default provider. The system's openssl.cnf is not read, so the
  * strength of what we accept does not depend on it, and nothing is opened behind a wall. Later calls
  * do nothing. Ends the process if the library cannot be used. */
 void crypto_init(void);
+
+/* Loads an OpenSSL provider until the process ends. False if OpenSSL refuses (its queue says why). */
+bool crypto_load(const char *provider);
 
 enum { CRYPTO_TEXT = 160 };
 /* Takes all errors off the queue and writes the reason of the oldest into dst ("wrong tag"), with

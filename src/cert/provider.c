@@ -312,17 +312,17 @@ static int init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const O
 
 void provider_load(void)
 {
-	static OSSL_PROVIDER *loaded; /* for good */
-	if (loaded)
+	static bool done;
+	if (done)
 		return;
 	crypto_init();
-	if (!OSSL_PROVIDER_add_builtin(NULL, "letterlock", init) ||
-		!(loaded = OSSL_PROVIDER_load(NULL, "letterlock"))) {
+	if (!OSSL_PROVIDER_add_builtin(NULL, "letterlock", init) || !crypto_load("letterlock")) {
 		char why[CRYPTO_TEXT];
 		log_error("crypto.init", "the key provider cannot be loaded: %s", crypto_drain(why));
 		abort();
 	}
 	ERR_clear_error();
+	done = true;
 }
 
 EVP_PKEY *provider_key(const EVP_PKEY *public_key, struct ask_link **link, struct err *err)

@@ -3,11 +3,14 @@
 #define CERT_TEST_PKI_H
 
 #include <assert.h>
+#include <dirent.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -95,6 +98,17 @@ static inline struct pki_pair pki_make(struct pki_wish w)
 	made.c = read;
 	ERR_clear_error();
 	return made;
+}
+
+/* With the files in it. */
+static inline void pki_remove_folder(const char *path)
+{
+	DIR *d = opendir(path);
+	for (const struct dirent *e; d && (e = readdir(d));)
+		unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		closedir(d);
+	rmdir(path);
 }
 
 static inline void pki_free(struct pki_pair *p)
