@@ -21,7 +21,7 @@ struct message_notes {
 	uint8_t field;   /* which field the header line belongs to */
 	uint8_t name_n;  /* bytes of the field name so far */
 	uint16_t id_n;   /* bytes of the Message-ID's value so far */
-	uint64_t line_n; /* bytes of the line so far, without a CR at its end */
+	uint64_t line_n; /* bytes of the line so far, a CR at its end included */
 	char name[MESSAGE_NOTES_NAME];
 	char id[MESSAGE_ID_MAX];
 };
@@ -30,8 +30,8 @@ void message_notes_init(struct message_notes *n);
 void message_notes_add(struct message_notes *n, struct str piece);
 /* Once after the last piece: counts a last line without CRLF. */
 void message_notes_end(struct message_notes *n);
-/* The first Message-ID with its <>, or empty: none, ending beyond MESSAGE_ID_MAX bytes of the field, or
- * not printable ASCII without blanks. Points into *n. */
+/* The first Message-ID with its <>, or empty: none, ending beyond MESSAGE_ID_MAX bytes of the
+ * field, or not printable ASCII without blanks. Points into *n. */
 struct str message_notes_id(const struct message_notes *n);
 
 #endif

@@ -100,7 +100,7 @@ static bool needs_encoding(struct str word)
 	return str_starts(word, STR("=?")) || word.n > WORD_MAX;
 }
 
-/* One character in the Q encoding (RFC 2047 4.2), in the set that may stand anywhere (5, rule 3). */
+/* One character in the Q encoding (RFC 2047 4.2), in the set good for any place (5, rule 3). */
 static size_t q_encode(struct str character, char dst[Q_MAX])
 {
 	static const char hex[] = "0123456789ABCDEF";
@@ -206,8 +206,8 @@ void message_field_raw(struct buf *out, const char *name, struct str value)
 
 /* ---- Received ------------------------------------------------------------------------------ */
 
-/* Adds a fact from outside: at most 255 bytes of it, printable ASCII alone, and nothing that stands in
- * `unwelcome`, which could be taken for the structure around it. */
+/* Adds a fact from outside: at most 255 bytes of it, printable ASCII alone, and nothing that stands
+ * in `unwelcome`, which could be taken for the structure around it. */
 static void add_clean(struct buf *out, struct str s, const char *unwelcome)
 {
 	s = str_take(s, 255);

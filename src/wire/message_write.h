@@ -10,8 +10,8 @@
  * ASCII become encoded-words (RFC 2047). CR, LF and other control characters become blanks, bytes
  * that are no UTF-8 become '?'. `name` must be a good field name. */
 void message_field(struct buf *out, const char *name, struct str value);
-/* As message_field() for structured values (addresses, Message-ID, type/subtype): only folded, never
- * encoded; bytes outside printable ASCII become '?'. */
+/* As message_field() for structured values (addresses, Message-ID, type/subtype): only folded,
+ * never encoded; bytes outside printable ASCII become '?'. */
 void message_field_raw(struct buf *out, const char *name, struct str value);
 
 /* Time-stamp-line (RFC 5321 4.4, clauses of RFC 3848 and 8314 4.3). */

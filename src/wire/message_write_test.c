@@ -60,7 +60,7 @@ static void test_raw(void **state)
 	buf_done(&out);
 }
 
-/* Every line is short, begins with a blank after the first, and holds nothing but printable ASCII. */
+/* Every line is short, begins with a blank after the first, and holds printable ASCII alone. */
 static void check_form(struct str field)
 {
 	struct str line;

@@ -264,7 +264,7 @@ static void test_helpers(void **state)
 	assert_int_equal(smtp_forward_path(&at, &m), PARSE_DONE);
 	assert_false(mailbox_is_null(&m));
 	assert_true(str_eq(mailbox_format(&m, dst), STR("Postmaster")));
-	/* A mailbox that no parser made and that does not fit gives nothing, and writes nothing beyond. */
+	/* One that no parser made and that does not fit gives nothing, and writes nothing beyond. */
 	m = (struct mailbox){.local = str_make(long_domain, 200), .domain = str_make(long_domain, 200)};
 	assert_int_equal(mailbox_format(&m, dst).n, 0);
 }

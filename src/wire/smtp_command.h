@@ -48,14 +48,14 @@ struct smtp_fault {
 
 /* "MAIL", …; "?" for VERB_UNKNOWN. */
 const char *smtp_verb_name(enum smtp_verb verb);
-/* Never fails: what has no known verb is VERB_UNKNOWN. Case does not matter; blanks at the end of the
- * line are ignored (RFC 5321 4.1.1). The argument of MAIL
- * begins with FROM:, that of RCPT with TO:. */
+/* Never fails: what has no known verb is VERB_UNKNOWN. Case does not matter; blanks at the end of
+ * the line are ignored (RFC 5321 4.1.1). The argument of MAIL begins with FROM:, that of RCPT with
+ * TO:. */
 void smtp_command_split(struct str line, struct smtp_command *ret);
 
 /* HELO and EHLO: Domain / address-literal. Names that break the rules but harm nobody pass, as in
- * every server: at most SMTP_DOMAIN_MAX bytes of letters, digits, dots and what else an atom may hold
- * (RFC 5322 3.2.3: underscore, hyphen, …), in any order; so does an IPv6 literal without its tag.
+ * every server: at most SMTP_DOMAIN_MAX bytes of letters, digits, dots and what else an atom may
+ * hold (RFC 5322 3.2.3: underscore, hyphen), in any order; so does an IPv6 literal without tag.
  * *ret is a slice of `argument`; *ret_literal says that it is an address literal. */
 bool smtp_helo_argument(
 	struct str argument, struct str *ret, bool *ret_literal, struct smtp_fault *ret_fault);

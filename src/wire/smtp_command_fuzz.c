@@ -1,4 +1,4 @@
-/* Any line: slices lie inside it, faults fit in a reply, and what was accepted is accepted again. */
+/* Any line: slices lie inside it, faults fit in a reply, what was accepted is accepted again. */
 #include <assert.h>
 #include <stdlib.h>
 

@@ -36,13 +36,12 @@ static enum parse after_dot_cr(struct smtp_data *d, struct str *at, struct str *
 
 enum parse smtp_data_read(struct smtp_data *d, struct str *at, struct str *ret)
 {
-	const char *run = at->p;
-	const char *p = at->p;
-	const char *end = at->p + at->n;
-	const char *run_end = NULL;
-
-	if (d->state == SMTP_DATA_DOT_CR && at->n)
+	if (at->n && d->state == SMTP_DATA_DOT_CR)
 		return after_dot_cr(d, at, ret);
+	const char *run = at->p;
+	const char *run_end = NULL;
+	const char *p = run;
+	const char *end = at->n ? p + at->n : p;
 	/* A run ends at a dot that is dropped, at the end of the message, or with the input. */
 	while (p < end && !run_end && d->state != SMTP_DATA_END) {
 		switch (d->state) {
@@ -66,12 +65,13 @@ enum parse smtp_data_read(struct smtp_data *d, struct str *at, struct str *ret)
 			}
 			break;
 		case SMTP_DATA_DOT:
-			d->state = SMTP_DATA_TEXT;
-			if (*p == '\r' && (p + 1 == end || p[1] == '\n')) {
-				d->state = p + 1 == end ? SMTP_DATA_DOT_CR : SMTP_DATA_END;
-				run_end = p;
-				p = p + 1 == end ? end : p + 2;
+			if (*p != '\r' || (p + 1 < end && p[1] != '\n')) {
+				d->state = SMTP_DATA_TEXT;
+				break;
 			}
+			run_end = p;
+			d->state = p + 1 < end ? SMTP_DATA_END : SMTP_DATA_DOT_CR;
+			p += p + 1 < end ? 2 : 1;
 			break;
 		case SMTP_DATA_DOT_CR:
 		case SMTP_DATA_END:
@@ -92,12 +92,10 @@ void smtp_stuff_init(struct smtp_stuff *s)
 
 bool smtp_stuff_write(struct smtp_stuff *s, struct str *at, struct str *ret)
 {
-	const char *p = at->p;
-	const char *end = at->p + at->n;
-	bool more = p < end;
-
-	if (!more)
+	if (at->n == 0)
 		return false;
+	const char *p = at->p;
+	const char *end = p + at->n;
 	/* The doubled dot: the one in the input then leads the next run. */
 	if (s->line_start && *p == '.') {
 		s->line_start = false;

@@ -17,7 +17,7 @@ static size_t next_piece(uint32_t *seed)
 	return 1 + (random & 7 ? random >> 3 & 3 : random >> 3 & 127);
 }
 
-/* Reads until the end or until the input is used up; *seed 0: in one piece. Returns what was used. */
+/* Reads up to the end, or all input; seed 0: in one piece. Returns how much was used. */
 static size_t read_all(struct smtp_data *d, struct str input, uint32_t seed, struct buf *out)
 {
 	struct str rest = input;

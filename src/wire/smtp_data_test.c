@@ -216,7 +216,7 @@ static size_t stuff(struct str content, size_t cut, char *dst)
 	return n + end.n;
 }
 
-/* What is stuffed comes back as it was, with CRLF at its end if it had none, and ends just there. */
+/* What is stuffed comes back as it was, with CRLF at its end if it had none, and ends there. */
 static void test_stuffing_comes_back(void **state)
 {
 	(void)state;
@@ -240,6 +240,27 @@ static void test_stuffing_comes_back(void **state)
 			assert_memory_equal(got.content, content.p, length);
 		}
 	}
+}
+
+static void test_no_input(void **state)
+{
+	struct smtp_data d;
+	struct smtp_stuff s;
+	struct str at = {NULL, 0};
+	struct str run = STR("x");
+	(void)state;
+	smtp_data_init(&d);
+	assert_int_equal(smtp_data_read(&d, &at, &run), PARSE_MORE);
+	assert_int_equal(run.n, 0);
+	smtp_stuff_init(&s);
+	assert_false(smtp_stuff_write(&s, &at, &run));
+	/* After the end nothing more is taken. */
+	at = STR(".\r\nQUIT\r\n");
+	while (smtp_data_read(&d, &at, &run) != PARSE_DONE)
+		assert_int_equal(run.n, 0);
+	assert_int_equal(smtp_data_read(&d, &at, &run), PARSE_DONE);
+	assert_true(str_eq(at, STR("QUIT\r\n")));
+	assert_int_equal(run.n, 0);
 }
 
 static void test_stuffed_text(void **state)
@@ -283,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_else_ends),
 		cmocka_unit_test(test_against_reference),
 		cmocka_unit_test(test_stuffing_comes_back),
+		cmocka_unit_test(test_no_input),
 		cmocka_unit_test(test_stuffed_text),
 		cmocka_unit_test(test_runs_are_long),
 	};

@@ -19,8 +19,8 @@ void smtp_reply_clear(struct smtp_reply *r)
 	buf_clear(&r->text);
 }
 
-/* Takes the enhanced status code off the front of a line's text. It counts only if its class is that
- * of the reply code (RFC 2034 4), and on later lines only if it repeats the first one. */
+/* Takes the enhanced status code off the front of a line's text. It counts only if its class is
+ * that of the reply code (RFC 2034 4), and on later lines only if it repeats the first one. */
 static struct str strip_enhanced(struct smtp_reply *r, struct str text)
 {
 	struct str rest = text;

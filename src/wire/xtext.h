@@ -8,8 +8,8 @@
 bool xtext_ok(struct str s);
 /* xtext that stands for blanks and printable ASCII only: safe to show and to write in a header. */
 bool xtext_printable(struct str s);
-/* Adds the decoded bytes to *out; false, with nothing added, if `s` is no xtext or *out is full. What
- * comes out may hold any byte, CR, LF and NUL too. */
+/* Adds the decoded bytes to *out; false, with nothing added, if `s` is no xtext or *out is full.
+ * What comes out may hold any byte, CR, LF and NUL too. */
 bool xtext_decode(struct str s, struct buf *out);
 bool xtext_encode(struct str s, struct buf *out);
 
