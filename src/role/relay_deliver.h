@@ -26,8 +26,8 @@ enum { RELAY_TRIES_MAX = 8 };
  *   - A server's refusal of a recipient, the sender or the message (5yz) is final.
  *   - After anything temporary the next address is tried with the recipients that are left; but not
  *     after the end of data went unanswered: that message may have arrived.
- *   - A host that refuses us as such (5yz to the greeting or EHLO, RFC 7504) speaks for itself alone:
- *     the next one is tried, and mail comes back only if all say so. */
+ *   - A host that refuses us as such (5yz to the greeting or EHLO, RFC 7504) speaks for itself alone,
+ *     not for the mail: the next one is tried, and if all say so the mail waits (reply_cause.h). */
 void relay_deliver(const struct relay_means *means, const struct ask_deliver *message,
 	struct str body, struct arena *arena, struct ask_deliver_answer *ret);
 /* The envelope holds nothing that would break a command line. The store checks that too, but a relay
