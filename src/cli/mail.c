@@ -1,0 +1,142 @@
+#include "cli/mail.h"
+
+#include "base/clock.h"
+#include "cli/table.h"
+
+static bool is(const json_t *object, const char *member, const char *value)
+{
+	const char *text = json_string_value(json_object_get(object, member));
+	return text && strcmp(text, value) == 0;
+}
+
+void mail_print_state(FILE *to, struct str state)
+{
+	enum style style = STYLE_BOLD;
+	if (str_eq(state, STR("delivered")))
+		style = STYLE_GOOD;
+	else if (str_eq(state, STR("deferred")) || str_eq(state, STR("held")))
+		style = STYLE_WARN;
+	else if (str_eq(state, STR("bounced")) || str_eq(state, STR("expired")))
+		style = STYLE_BAD;
+	style_begin(to, style);
+	fprintf(to, "%.*s", STR_ARG(state));
+	style_end(to);
+}
+
+struct str mail_next_try(struct cli *c, const json_t *r, int64_t now_ms)
+{
+	int64_t at = text_time_ms(text_of(c->arena, r, "next_try"));
+	if (is(r, "state", "active"))
+		return STR("at work");
+	if (is(r, "state", "ready") && at <= now_ms)
+		return STR("now");
+	if (at == 0)
+		return STR("");
+	if (at <= now_ms)
+		return STR("now");
+	return arena_fmt(c->arena, "in %.*s", STR_ARG(text_span(c->arena, at - now_ms)));
+}
+
+struct str mail_reason(struct cli *c, const json_t *r)
+{
+	const json_t *cause = json_object_get(r, "cause"), *last = json_object_get(r, "last");
+	struct str said = text_of(c->arena, last, "text");
+	struct str id = text_of(c->arena, cause, "id");
+	if (is(r, "state", "delivered"))
+		return said;
+	if (id.n && said.n)
+		return arena_fmt(c->arena, "%.*s: %.*s", STR_ARG(id), STR_ARG(said));
+	return id.n ? id : said;
+}
+
+static const char *owner_text(struct str owner)
+{
+	static const struct {
+		const char *owner, *text;
+	} texts[] = {
+		{"us", "us (this server)"},
+		{"them", "them (the other server)"},
+		{"sender", "the sender of the message"},
+		{"network", "the network in between"},
+	};
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		if (str_eq(owner, str_from_c(texts[i].owner)))
+			return texts[i].text;
+	return "";
+}
+
+static void line(const char *label, struct str text)
+{
+	if (text.n == 0)
+		return;
+	printf("  %-7s ", label);
+	text_wrap(stdout, 10, 10, text);
+}
+
+void mail_print_cause(struct cli *c, const json_t *cause)
+{
+	line("why",
+		arena_fmt(c->arena, "%.*s [%.*s]", STR_ARG(text_of(c->arena, cause, "text")),
+			STR_ARG(text_of(c->arena, cause, "id"))));
+	line("owner", str_from_c(owner_text(text_of(c->arena, cause, "owner"))));
+	line("next", text_of(c->arena, cause, "next"));
+}
+
+void mail_print_message(struct cli *c, const json_t *m)
+{
+	struct str sender = text_of(c->arena, m, "sender"), tls = text_of(c->arena, m, "tls");
+	struct str client = text_of(c->arena, m, "client"), helo = text_of(c->arena, m, "helo");
+	struct str bounce = text_of(c->arena, m, "bounce_of");
+	style_begin(stdout, STYLE_BOLD);
+	printf("Message %.*s\n", STR_ARG(text_of(c->arena, m, "id")));
+	style_end(stdout);
+	line("from", sender.n ? sender : STR("<> (a bounce)"));
+	line("id", text_of(c->arena, m, "message_id"));
+	if (bounce.n)
+		line("about",
+			arena_fmt(c->arena, "message %.*s, which could not be delivered", STR_ARG(bounce)));
+	if (client.n)
+		line("came",
+			arena_fmt(c->arena, "%.*s from %.*s (%.*s) on %.*s, %.*s",
+				STR_ARG(text_time(c->arena, text_of(c->arena, m, "received"))), STR_ARG(client),
+				STR_ARG(helo), STR_ARG(text_of(c->arena, m, "listener")),
+				STR_ARG(tls.n ? tls : STR("without TLS"))));
+	else
+		line("made", text_time(c->arena, text_of(c->arena, m, "received")));
+	line("size", text_size(c->arena, json_integer_value(json_object_get(m, "size"))));
+}
+
+static void print_last(struct cli *c, const json_t *r)
+{
+	const json_t *last = json_object_get(r, "last");
+	struct str text = text_of(c->arena, last, "text"), host = text_of(c->arena, last, "host");
+	struct str command = text_of(c->arena, last, "command");
+	if (text.n == 0)
+		return;
+	printf("          ");
+	if (host.n)
+		printf("%.*s%s%.*s: ", STR_ARG(host), command.n ? " to " : "", STR_ARG(command));
+	text_wrap(stdout, 10, 10, text);
+}
+
+void mail_print_recipients(struct cli *c, const json_t *m)
+{
+	size_t i;
+	json_t *r;
+	int64_t now = clock_wall_ms();
+	json_array_foreach(json_object_get(m, "recipients"), i, r)
+	{
+		struct str next = mail_next_try(c, r, now), way = text_of(c->arena, r, "destination");
+		long long attempts = json_integer_value(json_object_get(r, "attempts"));
+		printf("  to      %.*s: ", STR_ARG(text_of(c->arena, r, "address")));
+		mail_print_state(stdout, text_of(c->arena, r, "state"));
+		if (attempts)
+			printf(" after %lld attempt%s", attempts, attempts == 1 ? "" : "s");
+		if (next.n && !is(r, "state", "active"))
+			printf(", next try %.*s", STR_ARG(next));
+		if (way.n)
+			printf(" (%.*s)", STR_ARG(way));
+		putchar('\n');
+		print_last(c, r);
+	}
+}
