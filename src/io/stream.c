@@ -350,7 +350,7 @@ static int fill(struct stream *s)
 	give_back_taken(s);
 	if (stream_dead(s) || stream_flush(s, NULL) != 0)
 		return -1;
-	if (s->fd >= 0 && take_turns(s) != 0)
+	if (take_turns(s) != 0)
 		return fail_input_only(s);
 	ssize_t n;
 	for (;;) {

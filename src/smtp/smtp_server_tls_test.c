@@ -9,7 +9,9 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include "base/log.h"
 #include "smtp/smtp_fake.h"
@@ -117,6 +119,8 @@ static void play(struct smtp_fake *f, void (*script)(struct client *, SSL_CTX *)
 	int fds[2];
 	pthread_t thread;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	struct timeval patience = {.tv_sec = 3};
+	setsockopt(fds[1], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	struct play play = {.client.fd = fds[1], .script = script};
 	assert_int_equal(pthread_create(&thread, NULL, play_client, &play), 0);
 	struct stream *s = stream_new_fd(fds[0]);
@@ -301,6 +305,7 @@ static void slow_data(void **state)
 int main(void)
 {
 	log_open(-1, LOG_ERROR);
+	signal(SIGPIPE, SIG_IGN); /* a failing script hangs up early */
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(upgrade),
 		cmocka_unit_test(forgets),
