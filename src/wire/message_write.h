@@ -7,14 +7,14 @@
 
 /* Adds "Name: value" CRLF, folded at blanks so that lines stay within 78 bytes where a blank allows
  * it, and in any case within 998. The value is unstructured text in UTF-8; words outside printable
- * ASCII become encoded-words (RFC 2047). CR, LF and other control characters become blanks, bytes
- * that are no UTF-8 become '?'. `name` must be a good field name. */
+ * ASCII become encoded-words (RFC 2047). CR, LF and other control characters become blanks, runs of
+ * blanks become one, bytes that are no UTF-8 become '?'. `name` must be a good field name. */
 void message_field(struct buf *out, const char *name, struct str value);
 /* As message_field() for structured values (addresses, Message-ID, type/subtype): only folded,
  * never encoded; bytes outside printable ASCII become '?'. */
 void message_field_raw(struct buf *out, const char *name, struct str value);
 
-/* Time-stamp-line (RFC 5321 4.4, clauses of RFC 3848 and 8314 4.3). */
+/* Time-stamp-line (RFC 5321 4.4, protocol names of RFC 3848). */
 struct message_received {
 	struct str helo;     /* what the client called itself */
 	struct str client;   /* its IP address: "192.0.2.1", "2001:db8::1" */
