@@ -39,6 +39,8 @@ enum db_failure db_failure(const struct db *d);
 int db_exec(struct db *d, const char *sql, struct err *err);
 /* A statement that gives one number and has no parameters; -1 with *err. */
 int db_number(struct db *d, const char *sql, int64_t *ret, struct err *err);
+/* False also after a failure for which SQLite rolled back by itself. */
+bool db_in_transaction(const struct db *d);
 /* Rows changed by the last statement. */
 int64_t db_changes(const struct db *d);
 
@@ -63,9 +65,8 @@ int64_t db_int(struct db_query *q, unsigned column);
 struct str db_str(struct db_query *q, unsigned column);
 bool db_is_null(struct db_query *q, unsigned column);
 
-/* The writer's connection only. Pages in the WAL after the last commit; bytes of one page. */
+/* The writer's connection only: pages (of 4 KB) in the WAL after the last commit. */
 int64_t db_wal_pages(const struct db *d);
-enum { DB_PAGE = 4096 };
 /* Copies the WAL into the database. `truncate`: waits for readers and empties the file. 0, or -1
  * with *err; readers in the way are no failure. */
 int db_checkpoint(struct db *d, bool truncate, struct err *err);

@@ -17,8 +17,12 @@ enum recipient_state {
 	RECIPIENT_BOUNCED = 5,
 	RECIPIENT_REMOVED = 6,
 	RECIPIENT_EXPIRED = 7, /* given up for its age */
+	RECIPIENT_LAST = RECIPIENT_EXPIRED,
 };
-enum { RECIPIENT_FIRST_FINAL = RECIPIENT_DELIVERED, RECIPIENT_LAST = RECIPIENT_EXPIRED };
+static inline bool recipient_is_final(enum recipient_state state)
+{
+	return state >= RECIPIENT_DELIVERED;
+}
 /* "ready", "deferred", … */
 const char *recipient_state_name(enum recipient_state state);
 bool recipient_state_parse(struct str s, enum recipient_state *ret);

@@ -1,87 +1,103 @@
 /* queue: who waits for what, in memory: the recipients that are not final, each below its message
  * and its destination. Pure: no database, no clock; node.db is the truth, this is its index.
  *
- * A destination (route_key()) has a list of recipients that are due, a limit of attempts at a time,
- * and a back-off of its own: while it cannot be reached only one attempt at a time is made, after
- * growing waits. Destinations take turns. Recipients of one message with the same destination go
- * together. Messages that were in the hands of a relay when it died go one at a time. */
+ *   K1  Each recipient is at one place: held, in the heap (until its time), due at its destination,
+ *       among the suspects, or active.
+ *   K2  Destinations (route_key()) take turns: one attempt, then to the end of the line. Each has at
+ *       most so many attempts at a time.
+ *   K3  A destination that could not be reached gets one attempt at a time, and after the second
+ *       failure in a row waits: 5 s, doubling, up to QUEUE_BACK_OFF_MAX_MS.
+ *   K4  Recipients of one message at one destination go together, up to QUEUE_TOGETHER.
+ *   K5  A message that was in the hands of a relay when it died is a suspect: suspects go one at a
+ *       time, so that the next death convicts one only. */
 #ifndef STORE_QUEUE_H
 #define STORE_QUEUE_H
 
-#include "base/arena.h"
 #include "base/buf.h"
 #include "store/node_db.h"
 
 struct queue;
 
-enum { QUEUE_TOGETHER = 100 /* recipients in one attempt */, QUEUE_NO_TIME = INT64_MAX };
+enum {
+	QUEUE_TOGETHER = 100,
+	QUEUE_BACK_OFF_MS = 5 * 1000,
+	QUEUE_BACK_OFF_MAX_MS = 300 * 1000,
+};
+#define QUEUE_NEVER INT64_MAX
 
 /* Writes the destination of a domain into *out (emptied). */
 typedef void queue_key_fn(void *arg, struct str domain, struct buf *out);
 
 struct queue *queue_new(queue_key_fn *key, void *arg);
 void queue_free(struct queue *q);
-/* Attempts at a time to one destination. */
+/* Attempts at a time to one destination; at least 1. */
 void queue_set_concurrency(struct queue *q, unsigned limit);
-/* Routes changed: asks for every domain's destination again. Nobody loses his place by more than
- * a turn; what destinations had learned about themselves is forgotten. */
+/* Routes changed: every domain's destination is asked for again, and what destinations had learned
+ * about themselves is forgotten. Recipients keep their order. */
 void queue_regroup(struct queue *q);
 
-/* One recipient that is not final. `next_ms`: not before (0: now). */
-void queue_add(struct queue *q, uint64_t message, int64_t received_ms, uint32_t deaths, uint32_t n,
-	struct str domain, enum recipient_state state, int64_t next_ms);
+struct queue_recipient {
+	uint32_t n;
+	enum recipient_state state; /* not final */
+	int64_t next_ms;            /* not before; of no meaning if held */
+	struct str domain;          /* lower case */
+};
+/* A message with its recipients that are not final, `n` rising. */
+void queue_add(struct queue *q, uint64_t message, int64_t received_ms, uint32_t deaths,
+	const struct queue_recipient *recipients, uint32_t count);
 
 /* What relay shall do next. */
 struct queue_work {
 	uint64_t message;
 	int64_t received_ms;
-	struct str domain; /* of the first recipient; lives as long as the work is not settled */
-	uint32_t n[QUEUE_TOGETHER];
-	uint32_t count;
 	uint32_t deaths;
+	uint32_t count;
+	uint32_t n[QUEUE_TOGETHER];
+	bool suspect;      /* K5 */
 	void *destination; /* the queue's */
 };
-/* The next work that is due at `now_ms`; its recipients are active until settled. False: nothing may
- * go now. */
-bool queue_take(struct queue *q, int64_t now_ms, struct queue_work *ret);
-/* The earliest moment at which queue_take() may have more, if nothing else happens before. */
+/* The next work that may go at `now_ms`, at most `most` recipients; they are active until settled.
+ * False: nothing may go now. */
+bool queue_take(struct queue *q, int64_t now_ms, uint32_t most, struct queue_work *ret);
+/* The earliest moment at which queue_take() may give more, if nothing else happens before. */
 int64_t queue_next_ms(const struct queue *q, int64_t now_ms);
-
-/* Ends one recipient's activity: its new state (final: it leaves the queue) and next time. A change
- * asked for meanwhile has been applied by the caller (queue_wish()). */
+/* Ends the work, before its recipients are settled. `unreachable`: the destination as a whole could
+ * not be had (K3). `deaths` as stored now. */
+void queue_done(
+	struct queue *q, const struct queue_work *w, bool unreachable, uint32_t deaths, int64_t now_ms);
+/* The recipient's state and time as stored now, whether it was active or not. A final one leaves the
+ * queue, with the last one its message. */
 void queue_settle(
 	struct queue *q, uint64_t message, uint32_t n, enum recipient_state state, int64_t next_ms);
-/* Ends the work itself. `unreachable`: the destination as a whole could not be had; nothing more goes
- * there before `again_ms`. `deaths` as now stored. */
-void queue_done(struct queue *q, const struct queue_work *w, bool unreachable, int64_t again_ms,
-	uint32_t deaths);
 
 /* ---- looking */
 struct queue_entry {
-	uint64_t message;
 	uint32_t n;
 	enum recipient_state state;
-	int64_t next_ms;
+	int64_t next_ms; /* its own time or its destination's, whichever is later */
 	bool active;
-	struct str domain, destination;
-	int64_t destination_ms; /* the destination waits until then; 0: it does not */
-	uint32_t destination_failures;
+	struct str domain, destination; /* good until the queue changes */
 };
-/* False: not in the queue (final, or never was). */
+/* The message's first recipient in the queue with at least this n. False: none. */
 bool queue_find(const struct queue *q, uint64_t message, uint32_t n, struct queue_entry *ret);
-/* Walks the recipients of one message: start with *at = NULL. */
-bool queue_walk(const struct queue *q, uint64_t message, void **at, struct queue_entry *ret);
 struct queue_counts {
 	uint64_t messages, ready, deferred, held, active, destinations;
 };
 void queue_count(const struct queue *q, struct queue_counts *ret);
+/* Walks the messages in no order: start with *at = 0; false at the end. The queue must not change
+ * meanwhile. */
+bool queue_next_message(
+	const struct queue *q, size_t *at, uint64_t *ret_message, int64_t *ret_received_ms);
 
 /* ---- what an administrator wants */
 enum queue_wish { WISH_NONE, WISH_HOLD, WISH_REMOVE };
-/* For an active recipient: to be applied when its attempt has ended undelivered. */
+/* Takes the recipient out of relay's reach, as if active, until queue_settle(). False: it is active
+ * already, or not here. */
+bool queue_reserve(struct queue *q, uint64_t message, uint32_t n);
+/* To be applied when the attempt under way has ended and did not deliver. */
 void queue_set_wish(struct queue *q, uint64_t message, uint32_t n, enum queue_wish wish);
 enum queue_wish queue_wish(const struct queue *q, uint64_t message, uint32_t n);
-/* The destination forgets its failures and may be tried now. */
+/* The destination of this recipient forgets its failures. */
 void queue_reset_destination(struct queue *q, uint64_t message, uint32_t n);
 
 #endif

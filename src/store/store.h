@@ -18,6 +18,10 @@ struct store;
 struct store *store_open(const char *home, struct site *site, struct err *err);
 /* Waits for the writer; deliveries under way are forgotten (they will be made again). */
 void store_close(struct store *s);
+/* Called once when nothing can be written any more (W5); every open question has its answer by then
+ * or gets it with the next turn of the loop. The process must end: start-up reads what is really on
+ * disk. */
+void store_on_failure(struct store *s, void (*fn)(const char *why, void *arg), void *arg);
 /* A new revision is in force: routes, retry times, limits. Nothing in the queue is lost. */
 void store_set_site(struct store *s, struct site *site);
 /* Where due mail goes; NULL: nowhere for now. The link before must be dead or NULL. */

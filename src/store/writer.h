@@ -27,8 +27,10 @@ struct write_job {
 	void (*done)(struct write_job *job);
 	enum write_kind kind;
 	/* A body that becomes the file of `body_id`, made durable before the transaction; -1: none.
-	 * A memfd is copied, an unnamed spool file linked. Stays the caller's. */
+	 * One in memory is copied (body_fd is then another one afterwards), an unnamed spool file gets
+	 * its name. The caller closes it. */
 	int body_fd;
+	bool body_in_memory;
 	uint64_t body_id;
 	/* The result: ERR_NONE means on disk, synced. */
 	struct err err;

@@ -1,0 +1,199 @@
+/* What edge asks. An edge may be broken into, so nothing it says is believed: addresses are parsed
+ * again, texts are looked at, bodies must be sealed. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "ask/questions.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/store_parts.h"
+#include "wire/ip.h"
+#include "wire/smtp_address.h"
+
+/* ---- ASK_RCPT --------------------------------------------------------------------------------- */
+
+static bool may_relay(const struct conf *c, struct str client)
+{
+	struct ip ip;
+	struct sockaddr_in6 sa = {.sin6_family = AF_INET6};
+	if (!ip_parse(client, &ip))
+		return false;
+	memcpy(&sa.sin6_addr, ip.bytes, sizeof ip.bytes);
+	return conf_networks_match(&c->relay_networks, (const struct sockaddr *)&sa);
+}
+
+static struct ask_rcpt_answer decide_rcpt(const struct site *site, const struct ask_rcpt *q)
+{
+	struct mailbox m;
+	if (!mailbox_from_str(q->recipient, &m) || m.domain.n == 0)
+		return (struct ask_rcpt_answer){501, STR("5.1.3 this is no address")};
+	if (site_domain(site, m.domain) || may_relay(site->conf, q->client))
+		return (struct ask_rcpt_answer){250, STR("2.1.5 recipient ok")};
+	return (struct ask_rcpt_answer){550, STR("5.7.1 relaying denied: the domain is not ours")};
+}
+
+void store_answer_rcpt(struct store *s, struct ask_question *q)
+{
+	struct ask_rcpt question;
+	if (ask_take(q, xfer_ask_rcpt, &question))
+		return;
+	struct ask_rcpt_answer answer = decide_rcpt(s->site, &question);
+	ask_answer(q, xfer_ask_rcpt_answer, &answer);
+}
+
+/* ---- ASK_SPOOL -------------------------------------------------------------------------------- */
+
+void store_answer_spool(struct store *s, struct ask_question *q)
+{
+	struct ask_spool_answer answer;
+	if (writer_disk_full(s->writer)) {
+		err_temp(&q->err, "insufficient system storage", "the disk is full");
+		return;
+	}
+	if (spool_lend(
+			s->spool, q->link, clock_steady_ms(), &q->answer_fd[0], &answer.spool, &q->err) == 0)
+		ask_answer(q, xfer_ask_spool_answer, &answer);
+}
+
+/* ---- ASK_ACCEPT ------------------------------------------------------------------------------- */
+
+struct accept_job {
+	struct write_job job;
+	struct letter letter;
+};
+
+static int apply_accept(struct write_job *job, struct writer *w, struct db *db, struct err *err)
+{
+	struct accept_job *a = (struct accept_job *)job; /* its first member */
+	(void)w;
+	return letter_insert(&a->letter, db, err);
+}
+
+/* Printable ASCII, and the blank if `blank`. */
+static bool is_plain(struct str s, bool blank)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] > '~' || s.p[i] < (blank ? ' ' : '!'))
+			return false;
+	return true;
+}
+
+/* Lines that each end with CRLF, nothing bare inside. */
+static bool is_header_lines(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		bool cr = s.p[i] == '\r', lf = s.p[i] == '\n';
+		if (s.p[i] == 0 || (cr && (i + 1 == s.n || s.p[i + 1] != '\n')) ||
+			(lf && (i == 0 || s.p[i - 1] != '\r')))
+			return false;
+	}
+	return s.n == 0 || s.p[s.n - 1] == '\n';
+}
+
+static int check_question(const struct store *s, const struct ask_accept *q, struct err *err)
+{
+	const struct envelope *e = &q->envelope;
+	bool ok = q->queue_id && q->queue_id <= INT64_MAX && q->session_id <= INT64_MAX &&
+		e->recipient_count && e->recipient_count <= s->site->conf->smtp_max_recipients &&
+		q->body.size <= s->site->conf->smtp_max_size && is_plain(e->envid, false) &&
+		is_header_lines(q->prefix) && is_plain(q->message_id, true) && is_plain(q->client, false) &&
+		is_plain(q->helo, true) && is_plain(q->tls, true);
+	for (uint32_t i = 0; ok && i < e->recipient_count; i++)
+		ok = is_plain(e->recipients[i].orcpt, false);
+	if (!ok)
+		return err_perm(err, "temporary server trouble", "accept: a question out of bounds");
+	char id[ID_TEXT];
+	struct queue_entry there;
+	if (queue_find(s->queue, q->queue_id, 0, &there))
+		return err_temp(err, "temporary server trouble", "accept: there is a message %s already",
+			id_format(q->queue_id, id));
+	return 0;
+}
+
+static int read_whole(int fd, char *dst, size_t n, struct err *err)
+{
+	for (size_t at = 0; at < n;) {
+		ssize_t got = pread(fd, dst + at, n - at, (off_t)at);
+		if (got == -1 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return err_temp(err, "temporary server trouble", "accept: the body cannot be read");
+		at += (size_t)got;
+	}
+	return 0;
+}
+
+/* Finds the body: a lent file comes back, a memory file is checked; a small one is read. The job owns
+ * the descriptor that it then has. */
+static int take_body(struct store *s, struct ask_question *question, const struct ask_accept *q,
+	struct accept_job *a, struct err *err)
+{
+	a->letter.size = q->body.size;
+	int fd = -1;
+	if (q->body.spool) {
+		if (spool_take(s->spool, question->link, q->body.spool, q->body.size, &fd, err))
+			return -1;
+	} else {
+		int64_t size = body_check(question->fd[0], err);
+		if (size < 0)
+			return -1;
+		if ((uint64_t)size != q->body.size || size > BODY_MEMORY_MAX)
+			return err_perm(err, "temporary server trouble",
+				"accept: a body of %" PRIu64 " bytes came with %lld", q->body.size,
+				(long long)size);
+		fd = question->fd[0];
+		question->fd[0] = -1;
+	}
+	a->letter.in_file = q->body.size > SPOOL_ROW_MAX;
+	if (a->letter.in_file) {
+		a->job.body_fd = fd;
+		a->job.body_in_memory = !q->body.spool;
+		return 0;
+	}
+	char *bytes = arena_alloc(question->arena, q->body.size + 1);
+	int result = read_whole(fd, bytes, q->body.size, err);
+	close(fd);
+	a->letter.body = str_make(bytes, q->body.size);
+	return result;
+}
+
+static void fill_letter(struct letter *l, const struct ask_accept *q)
+{
+	l->id = q->queue_id;
+	l->session = q->session_id;
+	l->received_ms = clock_wall_ms();
+	l->envelope = &q->envelope;
+	l->prefix = q->prefix;
+	l->message_id = q->message_id;
+	l->client = q->client;
+	l->helo = q->helo;
+	l->tls = q->tls;
+	l->listener = q->listener;
+	l->has_8bit = q->has_8bit;
+	l->longest_line = q->longest_line;
+}
+
+void store_answer_accept(struct store *s, struct ask_question *q)
+{
+	struct ask_accept question;
+	struct accept_job a = {.job = {.apply = apply_accept, .kind = WRITE_ADMITS, .body_fd = -1}};
+	if (ask_take(q, xfer_ask_accept, &question))
+		return;
+	fill_letter(&a.letter, &question);
+	a.job.body_id = question.queue_id;
+	if (check_question(s, &question, &q->err) || letter_check(&a.letter, q->arena, &q->err) ||
+		take_body(s, q, &question, &a, &q->err))
+		return;
+	int result = writer_do(s->writer, &a.job, &q->err);
+	if (a.job.body_fd >= 0)
+		close(a.job.body_fd);
+	if (result)
+		return;
+	s->counters.accepted++;
+	letter_queue(s, &a.letter);
+}

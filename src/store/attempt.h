@@ -1,0 +1,41 @@
+/* attempt: one attempt to hand a message to one destination, from the row to the row. Made by
+ * deliver.c, read and bounced by attempt.c. */
+#ifndef STORE_ATTEMPT_H
+#define STORE_ATTEMPT_H
+
+#include "store/store_parts.h"
+
+struct attempt {
+	struct write_job job; /* first: the result as the writer sees it */
+	struct arena *arena;  /* the attempt itself lives in it */
+	struct store *store;
+	struct queue_work work;
+
+	/* Set by attempt_load(). */
+	struct ask_deliver question;
+	int body_fd;
+	uint32_t *attempts;           /* made before, of each recipient */
+	enum recipient_state *before; /* state before, of each recipient */
+	int64_t received_ms;
+
+	/* What came of it. */
+	bool undone;     /* nobody was there to ask: nothing happened */
+	bool relay_gone; /* relay's process ended while it had the message */
+	struct recipient_result *results;
+	struct record *record; /* NULL: none */
+	struct str packed;     /* the record */
+
+	/* What is written. */
+	int64_t now_ms;
+	struct outcome *outcomes;
+	int64_t deaths; /* -1: as before */
+	bool has_bounce;
+	struct letter bounce;
+};
+
+/* Reads envelope, route and body. 0, or -1 with *err: our own disk is at fault. */
+int attempt_load(struct attempt *a, struct err *err);
+/* Makes the bounce for recipients that failed for good, if somebody wants to know. */
+void attempt_bounce(struct attempt *a);
+
+#endif

@@ -1,0 +1,96 @@
+/* store_parts: what struct store is made of, for the files of store/ that work on it. */
+#ifndef STORE_STORE_PARTS_H
+#define STORE_STORE_PARTS_H
+
+#include "base/vec.h"
+#include "io/loop.h"
+#include "store/queue.h"
+#include "store/store.h"
+#include "store/writer.h"
+
+struct recorder;
+
+enum {
+	TICK_MS = 5 * 1000,   /* housekeeping */
+	DELIVERIES_MAX = 256, /* attempts under way at a time; below the credits of the link */
+};
+
+struct store {
+	struct db *reader; /* the loop's thread */
+	struct spool *spool;
+	struct writer *writer;
+	struct queue *queue;
+	struct recorder *recorder;
+	struct site *site;
+	struct ask_link *relay;
+	unsigned deliveries; /* fibers of deliver.c */
+	bool changing;       /* a change of an administrator is under way (change.c) */
+	bool purging;        /* a step of purge.c is under way */
+	int64_t purge_ms;    /* steady clock: the next one */
+	bool closing;
+	bool failed;             /* the writer is dead: nothing is accepted or delivered */
+	struct loop_timer *pump; /* NULL without a loop */
+	struct loop_timer *tick;
+	void (*on_failure)(const char *why, void *arg);
+	void *on_failure_arg;
+	struct store_counters counters; /* those since the process began */
+};
+
+/* ---- letter.c: one message as it goes into the database */
+struct letter {
+	uint64_t id, session, parent;
+	int64_t received_ms;
+	const struct envelope *envelope;
+	struct str *domains; /* of the recipients, lower case */
+	struct str sender_domain;
+	struct str prefix, message_id, client, helo, tls;
+	struct str body; /* its row; unused if in_file */
+	bool in_file;
+	uint64_t size;
+	enum listener listener;
+	bool has_8bit;
+	uint32_t longest_line;
+};
+/* Finds the domains, checks every address: 0, or -1 with *err (ERR_PERM). The slices it makes live
+ * in `arena`. */
+int letter_check(struct letter *l, struct arena *arena, struct err *err);
+/* Inside a transaction. A second one with this id is refused. */
+int letter_insert(const struct letter *l, struct db *db, struct err *err);
+/* Puts it into the queue, due now. After the commit. */
+void letter_queue(struct store *s, const struct letter *l);
+
+/* ---- outcome.c: what becomes of recipients */
+struct outcome {
+	uint32_t n;
+	enum recipient_state state;
+	int64_t next_ms;
+	bool attempted;                      /* counts as an attempt; else `said` may still be set */
+	const struct recipient_result *said; /* NULL: what was said last stays */
+};
+/* Inside a transaction. Recipients that are final already are an error. When the last one of the
+ * message becomes final its body goes. `deaths` < 0: as it was. */
+int outcome_write(struct writer *w, struct db *db, uint64_t message, const struct outcome *o,
+	uint32_t count, int64_t deaths, int64_t now_ms, struct err *err);
+
+/* ---- deliver.c */
+/* Something may be due: looks soon. */
+void deliver_kick(struct store *s);
+void deliver_pump(void *store);
+
+/* ---- change.c */
+/* After the recipient's row was written by an attempt: the queue follows, and what an administrator
+ * wished meanwhile is done now. */
+void change_settle(struct store *s, uint64_t message, const struct outcome *o);
+
+/* ---- recorder.c */
+struct recorder *recorder_new(void);
+void recorder_free(struct recorder *r);
+/* Inside a transaction: one record, with the messages it speaks of. */
+int record_insert(struct db *db, const struct record *r, struct str packed, struct err *err);
+uint64_t recorder_thinned(const struct recorder *r);
+
+/* ---- purge.c */
+/* Posts one small step of forgetting what is older than record.keep, if none is under way. */
+void purge_step(struct store *s);
+
+#endif

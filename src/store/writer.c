@@ -1,0 +1,646 @@
+/* The writer's invariants. Tests name them.
+ *
+ *   W1  Nobody is told "done" before what he gave is on disk: bodies (Q2), their names (Q4), rows
+ *       (Q6), each synced.
+ *   W2  A row that names a file is committed only when the file and its name are synced. A file
+ *       without a row is garbage, dropped at start.
+ *   W3  Only this thread's connection commits and checkpoints, so "database is locked" cannot happen
+ *       and no checkpoint ever races a commit.
+ *   W4  A batch that is refused, by a constraint or for space, is rolled back and done again message
+ *       by message: a bad one harms only itself.
+ *   W5  A failed sync or I/O error is never retried: the kernel may have marked the pages clean. All
+ *       who wait, and all who come later, get a temporary error; the process ends; start-up reads
+ *       what is really there.
+ *   W6  A body's file is unlinked only after the commit that ended it.
+ *   W7  When the disk is full nothing new is admitted, and a reserve is freed so that what is here
+ *       can be finished.
+ *
+ * The steps of a batch. doc/QUEUE.md says what a crash after each leaves behind.
+ *
+ *   Q1  large bodies are written into unnamed files     Q5  rows are written
+ *   Q2  these files are synced                          Q6  commit: the WAL is synced
+ *   Q3  they get their names                            Q7  those who wait are told
+ *   Q4  the directories are synced                      Q8  files of ended bodies are unlinked
+ *                                                       Q9  now and then: checkpoint */
+#include "store/writer.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/vec.h"
+#include "io/body.h"
+#include "io/fiber.h"
+#include "io/loop.h"
+#include "store/node_db.h"
+
+enum {
+	RESERVE_BYTES = 4 * 1024 * 1024,
+	FULL_CHECK_MS = 1000,           /* how often a full disk is looked at again */
+	IDLE_MS = 50,                   /* no work for so long: time for a checkpoint */
+	IDLE_WAL_PAGES = 512,           /* … if there is that much to copy */
+	BUSY_WAL_PAGES = 16 * 1024,     /* 64 MB: copied even under load */
+	TRUNCATE_WAL_PAGES = 64 * 1024, /* 256 MB: readers are waited for and the file is cut */
+};
+
+struct queue_of_jobs {
+	struct write_job *first, **end;
+};
+
+struct writer {
+	struct db *db;
+	struct spool *spool;
+	char *reserve_path;
+	void (*failed)(const char *why, void *arg);
+	void *failed_arg;
+	pthread_t thread;
+	bool started;
+
+	/* Shared between the threads, under the lock. */
+	pthread_mutex_t lock;
+	pthread_cond_t work, progress;
+	struct queue_of_jobs waiting, finished;
+	unsigned urgent;    /* waiting jobs that are not lazy */
+	int64_t lazy_since; /* steady clock, the oldest lazy one; 0: none */
+	bool stop, idle;
+	bool dead; /* W5; `why` is set */
+	bool full; /* W7 */
+	char why[320];
+
+	/* The writer's thread. */
+	struct vec unlinks; /* uint64_t, after the commit */
+	int64_t full_checked_ms;
+
+	/* The loop's thread. */
+	int wake_fd;
+	struct event *wake;
+	bool failure_told;
+};
+
+static void jobs_init(struct queue_of_jobs *q)
+{
+	q->first = NULL;
+	q->end = &q->first;
+}
+
+static void jobs_add(struct queue_of_jobs *q, struct write_job *job)
+{
+	job->next = NULL;
+	*q->end = job;
+	q->end = &job->next;
+}
+
+static struct write_job *jobs_take(struct queue_of_jobs *q)
+{
+	struct write_job *job = q->first;
+	if (job && !(q->first = job->next))
+		q->end = &q->first;
+	return job;
+}
+
+static struct queue_of_jobs jobs_take_all(struct queue_of_jobs *q)
+{
+	struct queue_of_jobs all = *q;
+	if (!all.first)
+		all.end = NULL;
+	jobs_init(q);
+	return all;
+}
+
+/* ---- failure ---------------------------------------------------------------------------------- */
+
+/* W5. The first reason is the one that counts. */
+static void die(struct writer *w, const char *why)
+{
+	pthread_mutex_lock(&w->lock);
+	if (!w->dead) {
+		w->dead = true;
+		snprintf(w->why, sizeof w->why, "%s", why);
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* Only the writer's thread sets it, so it may read without the lock. */
+static bool is_dead(const struct writer *w)
+{
+	return w->dead;
+}
+
+static void refuse(struct write_job *job, const struct err *err)
+{
+	job->err = *err;
+	if (job->err.kind == ERR_NONE)
+		err_temp(&job->err, "temporary server trouble", "the writer refused this without a reason");
+}
+
+/* ---- full disk (W7) --------------------------------------------------------------------------- */
+
+static void make_reserve(struct writer *w)
+{
+	int fd = open(w->reserve_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd == -1)
+		return;
+	if (posix_fallocate(fd, 0, RESERVE_BYTES) != 0)
+		unlink(w->reserve_path);
+	close(fd);
+}
+
+static void set_full(struct writer *w, bool full)
+{
+	pthread_mutex_lock(&w->lock);
+	w->full = full;
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void disk_is_full(struct writer *w)
+{
+	w->full_checked_ms = clock_steady_ms();
+	if (w->full)
+		return;
+	unlink(w->reserve_path);
+	set_full(w, true);
+	log_error("store.full", "no space left: mail is refused with 452 until there is");
+	/* Copies what the WAL holds into pages the database has already, so the WAL can begin anew. */
+	struct err err = {0};
+	if (db_checkpoint(w->db, false, &err) && db_failure(w->db) == DB_BROKEN)
+		die(w, err.log);
+}
+
+/* Space is back when the reserve fits in four times. */
+static void look_for_space(struct writer *w)
+{
+	struct statvfs vfs;
+	int64_t now = clock_steady_ms();
+	if (!w->full || now - w->full_checked_ms < FULL_CHECK_MS)
+		return;
+	w->full_checked_ms = now;
+	char *slash = strrchr(w->reserve_path, '/');
+	*slash = 0;
+	int failed = statvfs(w->reserve_path, &vfs);
+	*slash = '/';
+	if (failed || (uint64_t)vfs.f_bavail * vfs.f_frsize < 4ull * RESERVE_BYTES)
+		return;
+	make_reserve(w);
+	set_full(w, false);
+	log_info("store.space", "there is space again: mail is accepted");
+}
+
+static int refuse_for_space(struct err *err)
+{
+	return err_temp(err, "insufficient system storage", "the disk is full");
+}
+
+/* ---- files: Q1 to Q4 -------------------------------------------------------------------------- */
+
+/* Q1. What came as a memory file is written into an unnamed spool file, which takes its place. */
+static int write_body(struct writer *w, struct write_job *job, struct err *err)
+{
+	if (!job->body_in_memory)
+		return 0;
+	struct str contents;
+	int fd;
+	if (body_map(job->body_fd, UINT32_MAX, &contents, err))
+		return -1;
+	int made = spool_make(w->spool, contents, &fd, err);
+	bool full = made == -1 && (errno == ENOSPC || errno == EDQUOT);
+	body_unmap(contents);
+	if (full)
+		disk_is_full(w);
+	if (made == -1)
+		return -1;
+	close(job->body_fd);
+	job->body_fd = fd;
+	job->body_in_memory = false;
+	return 0;
+}
+
+/* Q2 and Q3 for one job. */
+static int keep_body(struct writer *w, struct write_job *job, struct err *err)
+{
+	if (fsync(job->body_fd) == -1) {
+		err_temp(err, "temporary server trouble", "sync of a body: %s", strerror(errno));
+		die(w, err->log);
+		return -1;
+	}
+	if (spool_link(w->spool, job->body_fd, job->body_id, err) == -1) {
+		if (errno == ENOSPC || errno == EDQUOT)
+			disk_is_full(w);
+		return -1;
+	}
+	job->file_there = true;
+	return 0;
+}
+
+/* Q4. One sync for each directory. */
+static void sync_directories(struct writer *w, struct write_job *jobs)
+{
+	uint64_t done[1024 / 64] = {0};
+	for (struct write_job *job = jobs; job && !is_dead(w); job = job->next) {
+		unsigned dir = spool_dir(job->body_id);
+		if (!job->file_there || done[dir / 64] >> dir % 64 & 1)
+			continue;
+		done[dir / 64] |= 1ull << dir % 64;
+		struct err err = {0};
+		if (spool_sync_dir(w->spool, job->body_id, &err))
+			die(w, err.log);
+	}
+}
+
+static void drop_file(struct writer *w, struct write_job *job)
+{
+	struct err err = {0};
+	if (job->file_there && spool_unlink(w->spool, job->body_id, &err))
+		log_warn("store.unlink", "%s", err.log);
+	job->file_there = false;
+}
+
+/* A job that fails here is refused and takes no part in the transaction. All are written first, so
+ * that the kernel may write back one while another is synced. */
+static void keep_bodies(struct writer *w, struct write_job *jobs)
+{
+	struct err err = {0};
+	for (struct write_job *job = jobs; job; job = job->next)
+		if (job->body_fd >= 0 && job->err.kind == ERR_NONE && write_body(w, job, &err))
+			refuse(job, &err);
+	for (struct write_job *job = jobs; job && !is_dead(w); job = job->next)
+		if (job->body_fd >= 0 && job->err.kind == ERR_NONE && keep_body(w, job, &err))
+			refuse(job, &err);
+	sync_directories(w, jobs);
+}
+
+/* ---- rows: Q5 and Q6 -------------------------------------------------------------------------- */
+
+void writer_unlink_later(struct writer *w, uint64_t id)
+{
+	vec_add(&w->unlinks, &id);
+}
+
+/* After a failure that *err describes: nothing of the transaction remains. */
+static void roll_back(struct writer *w, const struct err *err)
+{
+	enum db_failure failure = db_failure(w->db);
+	w->unlinks.n = 0;
+	if (failure == DB_BROKEN) {
+		die(w, err->log);
+		return;
+	}
+	struct err again = {0};
+	/* SQLite may have done it already. */
+	if (db_in_transaction(w->db) && db_exec(w->db, "ROLLBACK", &again))
+		die(w, again.log);
+	else if (failure == DB_FULL)
+		disk_is_full(w);
+}
+
+/* One transaction of all jobs in [first, end) that were not refused. On failure everything is
+ * rolled back and *err says why. */
+static int transact(
+	struct writer *w, struct write_job *first, const struct write_job *end, struct err *err)
+{
+	bool begun = false;
+	for (struct write_job *job = first; job != end; job = job->next) {
+		if (job->err.kind != ERR_NONE)
+			continue;
+		int result = begun ? 0 : db_exec(w->db, "BEGIN IMMEDIATE", err);
+		begun = true;
+		if (result == 0)
+			result = job->apply(job, w, w->db, err);
+		if (result == 0)
+			continue;
+		roll_back(w, err);
+		return -1;
+	}
+	if (!begun || db_exec(w->db, "COMMIT", err) == 0)
+		return 0;
+	roll_back(w, err);
+	return -1;
+}
+
+/* Q8. A file that stays is dropped at the next start. */
+static void unlink_ended(struct writer *w)
+{
+	for (size_t i = 0; i < w->unlinks.n; i++) {
+		struct err err = {0};
+		if (spool_unlink(w->spool, *(uint64_t *)vec_at(&w->unlinks, i), &err))
+			log_warn("store.unlink", "%s", err.log);
+	}
+	w->unlinks.n = 0;
+}
+
+/* W4 */
+static void write_one_by_one(struct writer *w, struct write_job *jobs)
+{
+	for (struct write_job *job = jobs; job && !is_dead(w); job = job->next) {
+		struct err err = {0};
+		if (job->err.kind != ERR_NONE)
+			continue;
+		if (w->full && job->kind != WRITE_FINISHES) {
+			refuse_for_space(&job->err);
+			continue;
+		}
+		if (transact(w, job, job->next, &err))
+			refuse(job, &err);
+		else
+			unlink_ended(w);
+	}
+}
+
+static void write_batch(struct writer *w, struct write_job *jobs)
+{
+	struct err err = {0};
+	look_for_space(w);
+	for (struct write_job *job = jobs; job; job = job->next)
+		if (w->full && job->kind != WRITE_FINISHES)
+			refuse_for_space(&job->err);
+	keep_bodies(w, jobs);
+	if (!is_dead(w)) {
+		if (transact(w, jobs, NULL, &err) == 0)
+			unlink_ended(w);
+		else if (!is_dead(w))
+			write_one_by_one(w, jobs);
+	}
+	for (struct write_job *job = jobs; job; job = job->next) {
+		/* After W5 nobody knows what is on disk: nothing is said to be, and nothing is undone. */
+		if (is_dead(w))
+			err_temp(&job->err, "temporary server trouble", "%s", w->why);
+		else if (job->err.kind != ERR_NONE)
+			drop_file(w, job);
+	}
+}
+
+/* Q9 */
+static void checkpoint(struct writer *w, bool idle)
+{
+	int64_t pages = db_wal_pages(w->db);
+	if (is_dead(w) || pages < (idle ? IDLE_WAL_PAGES : BUSY_WAL_PAGES))
+		return;
+	struct err err = {0};
+	if (db_checkpoint(w->db, pages >= TRUNCATE_WAL_PAGES, &err) == 0)
+		return;
+	if (db_failure(w->db) == DB_FULL)
+		disk_is_full(w);
+	else
+		die(w, err.log);
+}
+
+/* ---- the thread ------------------------------------------------------------------------------- */
+
+static void wait_for(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t steady_ms)
+{
+	struct timespec until = {.tv_sec = steady_ms / 1000, .tv_nsec = steady_ms % 1000 * 1000 * 1000};
+	pthread_cond_timedwait(cond, lock, &until);
+}
+
+/* With the lock held: true if there is work to be done now; else has waited a little. */
+static bool work_to_do(struct writer *w, int64_t *idle_since)
+{
+	int64_t now = clock_steady_ms();
+	if (w->urgent || (w->waiting.first && (w->stop || now >= w->lazy_since + WRITER_LAZY_MS)))
+		return true;
+	if (w->stop)
+		return false;
+	int64_t until = INT64_MAX;
+	if (w->waiting.first)
+		until = w->lazy_since + WRITER_LAZY_MS;
+	if (db_wal_pages(w->db) >= IDLE_WAL_PAGES && *idle_since + IDLE_MS < until)
+		until = *idle_since + IDLE_MS;
+	if (until == INT64_MAX)
+		pthread_cond_wait(&w->work, &w->lock);
+	else
+		wait_for(&w->work, &w->lock, until);
+	return false;
+}
+
+/* Q7 */
+static void give_back(struct writer *w, struct queue_of_jobs done)
+{
+	uint64_t one = 1;
+	pthread_mutex_lock(&w->lock);
+	if (done.first) {
+		*w->finished.end = done.first;
+		w->finished.end = done.end;
+	}
+	pthread_cond_broadcast(&w->progress);
+	pthread_mutex_unlock(&w->lock);
+	if (write(w->wake_fd, &one, sizeof one) == -1 && errno != EAGAIN)
+		abort(); /* an eventfd has no other way to fail */
+}
+
+static void *writer_main(void *arg)
+{
+	struct writer *w = arg;
+	struct log_context context = {.fiber = "writer"};
+	log_set_context(&context);
+	int64_t idle_since = clock_steady_ms();
+	pthread_mutex_lock(&w->lock);
+	for (;;) {
+		if (work_to_do(w, &idle_since)) {
+			struct queue_of_jobs batch = jobs_take_all(&w->waiting);
+			w->urgent = 0;
+			w->lazy_since = 0;
+			pthread_mutex_unlock(&w->lock);
+			write_batch(w, batch.first);
+			give_back(w, batch);
+			checkpoint(w, false);
+			idle_since = clock_steady_ms();
+			pthread_mutex_lock(&w->lock);
+		} else if (w->stop && !w->waiting.first) {
+			break;
+		} else if (!w->urgent && clock_steady_ms() >= idle_since + IDLE_MS &&
+			db_wal_pages(w->db) >= IDLE_WAL_PAGES) {
+			pthread_mutex_unlock(&w->lock);
+			checkpoint(w, true);
+			idle_since = clock_steady_ms();
+			pthread_mutex_lock(&w->lock);
+		}
+	}
+	pthread_mutex_unlock(&w->lock);
+	checkpoint(w, true);
+	return NULL;
+}
+
+/* ---- the loop's side -------------------------------------------------------------------------- */
+
+static void finish(struct write_job *job)
+{
+	struct fiber *waiter = job->waiter;
+	job->finished = true;
+	if (job->done)
+		job->done(job); /* may free it */
+	if (waiter)
+		fiber_wake(waiter);
+}
+
+/* Takes what the thread has done. With the lock not held. */
+static void take_finished(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	struct queue_of_jobs done = jobs_take_all(&w->finished);
+	bool dead = w->dead;
+	pthread_mutex_unlock(&w->lock);
+	struct write_job *job;
+	while ((job = jobs_take(&done)))
+		finish(job);
+	if (dead && !w->failure_told) {
+		w->failure_told = true;
+		if (w->failed)
+			w->failed(w->why, w->failed_arg);
+	}
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	uint64_t count;
+	(void)what;
+	if (read(fd, &count, sizeof count) == -1 && errno != EAGAIN)
+		abort();
+	take_finished(arg);
+}
+
+void writer_post(struct writer *w, struct write_job *job)
+{
+	job->finished = job->file_there = false;
+	err_clear(&job->err);
+	pthread_mutex_lock(&w->lock);
+	bool wake = false;
+	if (job->kind == WRITE_LAZY) {
+		if (!w->lazy_since)
+			w->lazy_since = clock_steady_ms();
+		wake = w->waiting.first == NULL;
+	} else {
+		wake = w->urgent++ == 0;
+	}
+	jobs_add(&w->waiting, job);
+	if (wake)
+		pthread_cond_signal(&w->work);
+	pthread_mutex_unlock(&w->lock);
+}
+
+int writer_do(struct writer *w, struct write_job *job, struct err *err)
+{
+	job->waiter = fiber_self();
+	writer_post(w, job);
+	while (!job->finished) {
+		if (job->waiter) {
+			fiber_park("for the writer", FIBER_NEVER);
+			continue;
+		}
+		pthread_mutex_lock(&w->lock);
+		while (!w->finished.first)
+			pthread_cond_wait(&w->progress, &w->lock);
+		pthread_mutex_unlock(&w->lock);
+		take_finished(w);
+	}
+	if (job->err.kind == ERR_NONE)
+		return 0;
+	if (err)
+		*err = job->err;
+	return -1;
+}
+
+static int apply_nothing(struct write_job *job, struct writer *w, struct db *db, struct err *err)
+{
+	(void)job, (void)w, (void)db, (void)err;
+	return 0;
+}
+
+int writer_flush(struct writer *w, struct err *err)
+{
+	struct write_job job = {.apply = apply_nothing, .kind = WRITE_FINISHES, .body_fd = -1};
+	return writer_do(w, &job, err);
+}
+
+bool writer_disk_full(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	bool full = w->full;
+	pthread_mutex_unlock(&w->lock);
+	return full;
+}
+
+/* ---- birth and end ---------------------------------------------------------------------------- */
+
+static void init_locks(struct writer *w)
+{
+	pthread_condattr_t steady;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_condattr_init(&steady);
+	pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->work, &steady);
+	pthread_cond_init(&w->progress, &steady);
+	pthread_condattr_destroy(&steady);
+}
+
+struct writer *writer_new(const char *home, struct spool *spool,
+	void (*failed)(const char *why, void *arg), void *arg, struct err *err)
+{
+	struct writer *w = mem_new(sizeof *w);
+	w->spool = spool;
+	w->failed = failed;
+	w->failed_arg = arg;
+	jobs_init(&w->waiting);
+	jobs_init(&w->finished);
+	vec_init(&w->unlinks, sizeof(uint64_t));
+	init_locks(w);
+	size_t path_size = strlen(home) + sizeof "/reserve";
+	w->reserve_path = mem_new(path_size);
+	snprintf(w->reserve_path, path_size, "%s/reserve", home);
+	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	w->db = node_db_open(home, err);
+	if (w->wake_fd == -1 && w->db)
+		err_temp(err, "temporary server trouble", "eventfd: %s", strerror(errno));
+	if (w->wake_fd == -1 || !w->db) {
+		writer_free(w);
+		return NULL;
+	}
+	make_reserve(w);
+	/* Without a loop (tests, the command line) writer_do() itself takes what is finished. */
+	if (loop_base()) {
+		w->wake = event_new(loop_base(), w->wake_fd, EV_READ | EV_PERSIST, on_wake, w);
+		if (!w->wake || event_add(w->wake, NULL))
+			mem_exhausted(sizeof *w);
+	}
+	if (pthread_create(&w->thread, NULL, writer_main, w) != 0) {
+		err_temp(err, "temporary server trouble", "no thread for the writer");
+		writer_free(w);
+		return NULL;
+	}
+	w->started = true;
+	return w;
+}
+
+void writer_free(struct writer *w)
+{
+	if (!w)
+		return;
+	if (w->started) {
+		pthread_mutex_lock(&w->lock);
+		w->stop = true;
+		pthread_cond_signal(&w->work);
+		pthread_mutex_unlock(&w->lock);
+		pthread_join(w->thread, NULL);
+		take_finished(w);
+	}
+	if (w->wake)
+		event_free(w->wake);
+	if (w->wake_fd >= 0)
+		close(w->wake_fd);
+	db_close(w->db);
+	vec_done(&w->unlinks);
+	pthread_cond_destroy(&w->work);
+	pthread_cond_destroy(&w->progress);
+	pthread_mutex_destroy(&w->lock);
+	free(w->reserve_path);
+	free(w);
+}
