@@ -159,6 +159,8 @@ static void test_keys_come_in_every_form(void **state)
 		char id[KEY_ID_TEXT];
 		for (int which = 0; which < 4; which++) {
 			struct ask_key_answer a;
+			if (t == 2 && which == 1)
+				continue; /* Ed25519 knows PKCS#8 only */
 			if (keys_put(w->keys, form(w, key, which), w->arena, &a, &w->err) != 0)
 				fail_msg("%s form %d: %s", types[t], which, w->err.log);
 			assert_true(str_eq(a.key_id, str_from_c(key_id(key, id))));
