@@ -4,7 +4,8 @@
  *   - an accepted body has no bare CR or LF and is not larger than allowed;
  *   - our prefix is well-formed, and holds one Received line;
  *   - how the input is cut makes no difference.
- * The first byte chooses listener, TLS setting and limits. */
+ * The first byte chooses listener, TLS setting, limits, and how far the dialogue has come before the
+ * input begins; the second one how it is cut. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -108,19 +109,29 @@ static struct smtp_fake *run(struct str input, uint8_t choice, size_t piece, str
 	return f;
 }
 
+static const char *const beginnings[] = {
+	"",
+	"EHLO x\r\n",
+	"EHLO x\r\nMAIL FROM:<a@b.example>\r\n",
+	"EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@example.org>\r\nDATA\r\n",
+};
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < 2)
 		return 0;
 	log_open(-1, LOG_ERROR);
 	clock_set_wall_ms(1795287600000);
-	struct str input = str_make((const char *)data + 2, size - 2);
-	struct buf whole, cut;
-	struct smtp_fake *a = run(input, data[0], 0, &whole);
-	struct smtp_fake *b = run(input, data[0], 1 + data[1] % 16, &cut);
+	struct buf input, whole, cut;
+	buf_init(&input, 64 << 20);
+	buf_add_c(&input, beginnings[data[0] >> 6]);
+	buf_add(&input, str_make((const char *)data + 2, size - 2));
+	struct smtp_fake *a = run(buf_str(&input), data[0], 0, &whole);
+	struct smtp_fake *b = run(buf_str(&input), data[0], 1 + data[1] % 16, &cut);
 	require(a->accepted == b->accepted && a->asked == b->asked);
 	require(str_eq(buf_str(&whole), buf_str(&cut)));
 	require(str_eq(a->body, b->body) && str_eq(a->recipients, b->recipients));
+	buf_done(&input);
 	buf_done(&whole);
 	buf_done(&cut);
 	smtp_fake_free(a);
