@@ -25,8 +25,8 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wvla -Wmissing-prototypes -Wstrict-proto
         -Wwrite-strings -Wpointer-arith -Wformat=2 -Wformat-truncation=1 -Wno-format-nonliteral
 VERSION := $(shell cat VERSION)
 CFLAGS  := -std=gnu17 -D_GNU_SOURCE -DLETTERLOCK_VERSION='"$(VERSION)"' -Isrc $(WARN) $(OPT) -fPIE
-LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=address$(,)undefined)
 ,       := ,
+LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=address$(,)undefined)
 # One short line a command; V=1 shows them whole.
 ifeq ($(V),)
 Q    := @
