@@ -172,6 +172,16 @@ void store_close(struct store *s)
 	free(s);
 }
 
+void store_stop(struct store *s)
+{
+	s->stopping = true;
+}
+
+bool store_busy(const struct store *s)
+{
+	return s->deliveries > 0;
+}
+
 void store_on_failure(struct store *s, void (*fn)(const char *why, void *arg), void *arg)
 {
 	s->on_failure = fn;

@@ -22,6 +22,10 @@ void store_close(struct store *s);
  * or gets it with the next turn of the loop. The process must end: start-up reads what is really on
  * disk. */
 void store_on_failure(struct store *s, void (*fn)(const char *why, void *arg), void *arg);
+/* Nothing new goes to relay from now on, and its end means nothing any more. */
+void store_stop(struct store *s);
+/* Attempts are under way. */
+bool store_busy(const struct store *s);
 /* A new revision is in force: routes, retry times, limits. Nothing in the queue is lost. */
 void store_set_site(struct store *s, struct site *site);
 /* Where due mail goes; NULL: nowhere for now. The link before must be dead or NULL. */

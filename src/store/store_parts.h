@@ -27,7 +27,7 @@ struct store {
 	bool changing;       /* a change of an administrator is under way (change.c) */
 	bool purging;        /* a step of purge.c is under way */
 	int64_t purge_ms;    /* steady clock: the next one */
-	bool closing;
+	bool stopping, closing;
 	bool failed;             /* the writer is dead: nothing is accepted or delivered */
 	struct loop_timer *pump; /* NULL without a loop */
 	struct loop_timer *tick;
