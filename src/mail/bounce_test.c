@@ -105,7 +105,7 @@ static void the_whole_message(void **state)
 		"\r\n"
 		"  <bob@example.org>\r\n"
 		"    There is no such mailbox at the domain.\r\n"
-		"    mx1.example.org (192.0.2.1:25) said to RCPT TO:\r\n"
+		"    mx1.example.org (192.0.2.1:25) said at RCPT TO:\r\n"
 		"      550 5.1.1 <bob@example.org>: Recipient address rejected: User\r\n"
 		"      unknown\r\n"
 		"    TLS: TLSv1.3 TLS_AES_256_GCM_SHA384 verified\r\n"
@@ -216,7 +216,7 @@ static void delays_say_how_long(void **state)
 	assert_has(text, "\r\nSubject: Delayed: your message to carol@example.net\r\n");
 	assert_has(text, "\r\nhas not been delivered yet to 1 recipient:\r\n");
 	assert_has(text,
-		"\r\n    mx2.example.net ([2001:db8::1]:25) said to end of data:\r\n"
+		"\r\n    mx2.example.net ([2001:db8::1]:25) said at end of data:\r\n"
 		"      451 4.3.0 try later\r\n"
 		"    TLS: none, the connection was in clear.\r\n"
 		"    Tried 42 times over 4 hours, last on Fri, 21 Nov 2025 23:13:30\r\n    +0000.\r\n"

@@ -88,7 +88,7 @@ static void put_reply(const struct bounce_recipient *r, struct buf *out)
 	bool twice = r->enhanced.n && str_starts(text, r->enhanced);
 	if (r->code && r->remote_host.n)
 		put_line(out, 4, "%.*s (%.*s) said%s%.*s:", STR_ARG(r->remote_host),
-			STR_ARG(r->remote_address), r->command.n ? " to " : "", STR_ARG(r->command));
+			STR_ARG(r->remote_address), r->command.n ? " at " : "", STR_ARG(r->command));
 	else if (r->remote_host.n)
 		put_line(out, 4, "At %.*s (%.*s):", STR_ARG(r->remote_host), STR_ARG(r->remote_address));
 	if (r->code)
