@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/socket.h"
@@ -47,11 +48,12 @@ static void show_error(const struct cli *c, json_t *error)
 		cli_print_json(error);
 		return;
 	}
-	/* The text names the field itself, save where it is an argument that was not understood. */
-	if (field && text && !strstr(text, field))
-		fprintf(stderr, "letterlock: %s: %s\n", field, text);
-	else
-		fprintf(stderr, "letterlock: %s\n", text ? text : "the daemon refused without a reason");
+	fputs("letterlock: ", stderr);
+	/* Where an option was meant, it is named; the texts speak of arguments by themselves. */
+	for (const struct cli_option *o = c->command->options; field && o && o->name; o++)
+		if (strcmp(o->name + 2, field) == 0)
+			fprintf(stderr, "%s: ", o->name);
+	fprintf(stderr, "%s\n", text ? text : "the daemon refused without a reason");
 }
 
 int cli_fail(const struct cli *c, const char *code, const char *fmt, ...)
@@ -174,6 +176,7 @@ static unsigned run_here(struct cli *c, const char *verb, struct str args, struc
 		not_running(c);
 		return 0;
 	}
+	log_open(STDERR_FILENO, LOG_ERROR);
 	int lock = become_owner(c) ? take_lock(c) : -1;
 	if (lock < 0)
 		return 0;

@@ -16,9 +16,13 @@ int cli_config_set(struct cli *c)
 		return status;
 	struct str old = text_of(c->arena, j, "old"), new = text_of(c->arena, j, "new");
 	struct str note = text_of(c->arena, j, "note");
-	printf("%s: %.*s -> %.*s\n", c->arguments[0], STR_ARG(shown(old)), STR_ARG(shown(new)));
-	printf("Takes effect %.*s.\n", STR_ARG(text_of(c->arena, j, "effect")));
-	cli_show_change(c, j);
+	if (json_is_true(json_object_get(j, "changed"))) {
+		printf("%s: %.*s -> %.*s\n", c->arguments[0], STR_ARG(shown(old)), STR_ARG(shown(new)));
+		printf("Takes effect %.*s.\n", STR_ARG(text_of(c->arena, j, "effect")));
+		cli_show_change(c, j);
+	} else {
+		printf("%s is %.*s already.\n", c->arguments[0], STR_ARG(shown(new)));
+	}
 	if (note.n)
 		printf("Note: %.*s\n", STR_ARG(note));
 	json_decref(j);

@@ -1,4 +1,6 @@
 /* letterlock: the command line (cli.h). */
+#include <sys/stat.h>
+
 #include "cli/help.h"
 
 static int usage(const struct cli *c)
@@ -6,7 +8,7 @@ static int usage(const struct cli *c)
 	fprintf(stderr, "letterlock: %s\n", c->usage.log);
 	if (c->command)
 		help_usage(stderr, c->command);
-	else
+	else if (c->argument_count == 0 || !help_group(stderr, c->arguments[0]))
 		fprintf(stderr, "`letterlock help` lists the subcommands.\n");
 	return CLI_USAGE;
 }
@@ -27,6 +29,7 @@ int main(int argc, char **argv)
 {
 	struct cli c = {.arena = arena_new()};
 	int status;
+	umask(077);
 	int parsed = cli_parse(&c, argc, argv);
 	if (c.help)
 		status = help(&c);

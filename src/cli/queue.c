@@ -53,7 +53,7 @@ int cli_queue_list(struct cli *c)
 	if (json_array_size(list))
 		table_print(&t, stdout);
 	else
-		printf("Nothing like that is in the queue.\n");
+		printf(c->given_count ? "Nothing like that is in the queue.\n" : "The queue is empty.\n");
 	if (json_is_string(json_object_get(j, "more")))
 		printf("There is more: add --after %.*s\n", STR_ARG(text_of(c->arena, j, "more")));
 	json_decref(j);

@@ -144,6 +144,18 @@ static void show_listeners(const char *name, const struct conf_addresses *list, 
 		printf("  %-12s  %-22.*s %s\n", name, STR_ARG(list->at[i].text), i == 0 ? text : "");
 }
 
+static bool has_low_port(const struct conf_addresses *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		const struct sockaddr *sa = (const struct sockaddr *)&list->at[i].sa;
+		uint16_t port = sa->sa_family == AF_INET6 ? ((const struct sockaddr_in6 *)sa)->sin6_port
+												  : ((const struct sockaddr_in *)sa)->sin_port;
+		if (ntohs(port) < 1024)
+			return true;
+	}
+	return false;
+}
+
 static void show(const struct cli *c, const struct conf *conf)
 {
 	if (c->json) {
@@ -162,6 +174,12 @@ static void show(const struct cli *c, const struct conf *conf)
 	show_listeners("smtp", &conf->listen_smtp, "mail from other servers");
 	show_listeners("submission", &conf->listen_submission, "mail from your users, STARTTLS");
 	show_listeners("submissions", &conf->listen_submissions, "mail from your users, TLS");
+	if (geteuid() != 0 &&
+		(has_low_port(&conf->listen_smtp) || has_low_port(&conf->listen_submission) ||
+			has_low_port(&conf->listen_submissions)))
+		printf("Ports below 1024 are for root as a rule. Others, for a try:\n"
+			   "  letterlock config set listen.smtp 127.0.0.1:2525 --home %s\n",
+			c->home);
 	printf("Next:\n  letterlock serve --home %s\n", c->home);
 }
 

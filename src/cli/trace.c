@@ -12,7 +12,7 @@ static bool is(const json_t *object, const char *member, const char *value)
 /* ---- the dialogue */
 
 /* How an event is marked at the left of its line: who said it, or what it is. */
-static const char *mark(const json_t *event, bool session)
+static const char *mark(const json_t *event)
 {
 	static const struct {
 		const char *kind, *mark;
@@ -25,7 +25,7 @@ static const char *mark(const json_t *event, bool session)
 		{"error", "error"},
 	};
 	if (is(event, "kind", "sent"))
-		return session ? "we say" : "we say";
+		return "we say";
 	if (is(event, "kind", "received"))
 		return "they say";
 	for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
@@ -34,9 +34,9 @@ static const char *mark(const json_t *event, bool session)
 	return "";
 }
 
-static void print_event(struct cli *c, const json_t *event, bool session)
+static void print_event(struct cli *c, const json_t *event)
 {
-	enum { INDENT = 21 };
+	enum { INDENT = 24 };
 	bool bad = is(event, "kind", "error");
 	printf("  %+8lld ms  ", (long long)json_integer_value(json_object_get(event, "ms")));
 	if (bad)
@@ -45,7 +45,7 @@ static void print_event(struct cli *c, const json_t *event, bool session)
 		style_begin(stdout, STYLE_BOLD);
 	else if (is(event, "kind", "dns") || is(event, "kind", "certificate"))
 		style_begin(stdout, STYLE_DIM);
-	printf("%-8s", mark(event, session));
+	printf("%-9s", mark(event));
 	text_wrap(stdout, INDENT, INDENT + 2, text_of(c->arena, event, "text"));
 	style_end(stdout);
 }
@@ -65,7 +65,7 @@ static void print_record(struct cli *c, const json_t *record, int attempt)
 		printf("attempt %d to %.*s", attempt, STR_ARG(text_of(c->arena, record, "peer")));
 	style_end(stdout);
 	putchar('\n');
-	json_array_foreach(json_object_get(record, "events"), i, event) print_event(c, event, session);
+	json_array_foreach(json_object_get(record, "events"), i, event) print_event(c, event);
 	if (dropped)
 		printf("  (%lld events in the middle were dropped: the record was full)\n", dropped);
 }
@@ -152,8 +152,7 @@ static void print_list(struct cli *c, const json_t *messages)
 		}
 	}
 	table_print(&t, stdout);
-	printf("\nThe story of each: letterlock trace ID. This is the one at the top%s:\n\n",
-		json_array_size(messages) ? "" : "");
+	printf("\nThe story of each: letterlock trace ID. ");
 }
 
 /* The newest that is not finished, else the newest. */
@@ -178,6 +177,8 @@ int cli_trace(struct cli *c)
 		print_list(c, messages);
 	if (json_array_size(messages)) {
 		const json_t *m = most_wanted(messages);
+		if (json_array_size(messages) > 1)
+			printf("This is that of %.*s:\n\n", STR_ARG(text_of(c->arena, m, "id")));
 		print_head(c, m);
 		print_records(c, json_object_get(m, "records"));
 	} else {

@@ -70,6 +70,18 @@ static const struct setting *find(struct admin_call *c)
 	return NULL;
 }
 
+/* Adds to the answer of a change what it was about. */
+static json_t *describe(
+	json_t *answer, const struct setting *s, struct str old, struct str value, const char *effect)
+{
+	json_object_set_new(answer, "key", json_string(s->name));
+	json_object_set_new(answer, "old", admin_json(s->secret ? secret : old));
+	json_object_set_new(answer, "new", admin_json(s->secret ? secret : value));
+	json_object_set_new(answer, "changed", json_boolean(!str_eq(old, value)));
+	json_object_set_new(answer, "effect", json_string(effect));
+	return answer;
+}
+
 json_t *admin_config_set(struct admin_call *c)
 {
 	const struct setting *s = find(c);
@@ -85,6 +97,10 @@ json_t *admin_config_set(struct admin_call *c)
 	if (admin_begin(c) < 0)
 		return NULL;
 	struct str old = value_of(c, s, c->admin->site->conf, true);
+	/* A default that is set on purpose is a change: it no longer follows the program. */
+	if (str_eq(old, value) && c->admin->site->origins[s - settings].given)
+		return admin_abandon(
+			c, describe(admin_change_json(c), s, old, value, "not at all: it was so already"));
 	if (site_put_setting(c->admin->db, s->name, old, value, &err) < 0)
 		return admin_abandon(c, admin_refuse_err(c, "refused", s->name, &err));
 	json_t *answer = admin_finish(c);
@@ -93,11 +109,7 @@ json_t *admin_config_set(struct admin_call *c)
 	if (strcmp(s->name, "server.hostname") == 0 && c->admin->keys &&
 		certificates_ensure(c->admin, c->who, &err) < 0)
 		json_object_set_new(answer, "note", admin_json(str_from_c(err.log)));
-	json_object_set_new(answer, "key", json_string(s->name));
-	json_object_set_new(answer, "old", admin_json(s->secret ? secret : old));
-	json_object_set_new(answer, "new", admin_json(s->secret ? secret : value));
-	json_object_set_new(answer, "effect", json_string(setting_effect_name(s->effect)));
-	return answer;
+	return describe(answer, s, old, value, setting_effect_name(s->effect));
 }
 
 static json_t *setting_json(const struct admin_call *c, const struct setting *s)
