@@ -2,15 +2,27 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/mem.h"
 
 enum { TEXT_MAX = 1000, PEER_MAX = 320 };
+
+/* Events live on the heap, so that those dropped from a long session give their memory back. */
+static void free_events(void *arg)
+{
+	struct record *r = arg;
+	for (uint32_t i = 0; i < r->event_count; i++)
+		free((void *)(uintptr_t)r->events[i].text.p);
+	free(r->events);
+}
 
 struct record *record_new(struct arena *arena, enum record_kind kind, struct str peer)
 {
 	struct record *r = arena_alloc(arena, sizeof *r);
+	arena_on_done(arena, free_events, r);
 	r->arena = arena;
 	r->kind = kind;
 	r->id = id_make();
@@ -53,18 +65,22 @@ static void clean(char *p, size_t n)
 	}
 }
 
-/* Room for one event more: the first half is kept for good, the second half forgets its oldest. */
-static struct record_event *place(struct record *r)
+/* The beginning stays for good, up to half of what a record may hold; behind it the oldest go. */
+static void make_room(struct record *r, size_t length)
 {
-	if (!r->events)
-		r->events = arena_alloc(r->arena, RECORD_EVENTS * sizeof *r->events);
-	if (r->event_count < RECORD_EVENTS)
-		return &r->events[r->event_count++];
-	struct record_event *middle = r->events + RECORD_EVENTS / 2;
-	r->dropped++;
-	r->bytes -= middle->text.n;
-	memmove(middle, middle + 1, (RECORD_EVENTS / 2 - 1) * sizeof *middle);
-	return &r->events[RECORD_EVENTS - 1];
+	while (r->event_count > r->kept &&
+		(r->event_count == RECORD_EVENTS || r->bytes + length > RECORD_BYTES)) {
+		struct record_event *oldest = r->events + r->kept;
+		r->event_count--;
+		r->dropped++;
+		r->bytes -= oldest->text.n;
+		free((void *)(uintptr_t)oldest->text.p);
+		memmove(oldest, oldest + 1, (r->event_count - r->kept) * sizeof *oldest);
+	}
+	if (r->event_count == r->event_room) {
+		r->event_room = r->event_room ? 2 * r->event_room : 8;
+		r->events = mem_resize(r->events, r->event_room, sizeof *r->events);
+	}
 }
 
 void record_add(struct record *r, enum record_event_kind kind, const char *fmt, ...)
@@ -75,16 +91,18 @@ void record_add(struct record *r, enum record_event_kind kind, const char *fmt, 
 	int n = vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	size_t length = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
-	if (r->bytes + length > RECORD_BYTES) {
-		r->dropped++;
-		return;
-	}
 	clean(text, length);
-	struct record_event *e = place(r);
-	e->ms = (uint32_t)(clock_steady_ms() - r->steady_ms);
-	e->kind = kind;
-	e->text = arena_dup(r->arena, str_make(text, length));
+	make_room(r, length);
+	char *copy = mem_new(length + 1);
+	memcpy(copy, text, length);
+	r->events[r->event_count++] = (struct record_event){
+		.ms = (uint32_t)(clock_steady_ms() - r->steady_ms),
+		.kind = kind,
+		.text = str_make(copy, length),
+	};
 	r->bytes += length;
+	if (r->event_count <= RECORD_EVENTS / 2 && r->bytes <= RECORD_BYTES / 2)
+		r->kept = r->event_count;
 }
 
 void record_message(struct record *r, uint64_t queue_id)

@@ -41,6 +41,8 @@ struct record {
 	uint32_t message_count; /* may exceed RECORD_MESSAGES: then the rest is only counted */
 	struct record_event *events;
 	uint32_t event_count, dropped;
+	/* Private to a record that is being written. */
+	uint32_t event_room, kept; /* the first `kept` events stay for good */
 	size_t bytes;
 };
 
