@@ -115,11 +115,11 @@ fuzz: $(FUZZERS)
 	tool/fuzz $(FUZZ_OUT) $(SECONDS) $(T)
 
 # ---- load generators ----------------------------------------------------------------------------
-$(OUT)/bench/%: bench/%.c
+$(OUT)/bench/%: bench/%.c $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call say,CC  )
-	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -Isrc -O2 -g -Wall -Wextra -o $@ $< $(LIBS_crypto) -lpthread
-bench: all $(OUT)/bench/smtpblast $(OUT)/bench/mailsink
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -Isrc -O2 -g -Wall -Wextra -o $@ $^ $(LIBS_all) -lpthread
+bench: all $(OUT)/bench/smtpblast $(OUT)/bench/mailsink $(OUT)/bench/tls_handshake
 
 # ---- checks -------------------------------------------------------------------------------------
 layers:
