@@ -23,6 +23,8 @@ struct smtp_fake {
 	struct envelope envelope; /* of the last one; only numbers and enums are good afterwards */
 	struct envelope_recipient first;
 	bool has_8bit;
+	uint64_t session_id;
+	uint64_t record_id;
 	char record[32 * 1024]; /* events of the last record, one a line */
 };
 
@@ -72,6 +74,7 @@ static inline int smtp_fake_accept(void *arg, const struct ask_accept *q, struct
 	f->tls = arena_dup(f->arena, q->tls);
 	f->helo = arena_dup(f->arena, q->helo);
 	f->has_8bit = q->has_8bit;
+	f->session_id = q->session_id;
 	f->envelope = q->envelope;
 	f->envelope.envid = arena_dup(f->arena, q->envelope.envid);
 	f->first = q->envelope.recipients[0];
@@ -100,6 +103,7 @@ static inline void smtp_fake_record(void *arg, struct record *r)
 	struct smtp_fake *f = arg;
 	size_t n = 0;
 	f->recorded++;
+	f->record_id = r->id;
 	f->record[0] = 0;
 	for (uint32_t i = 0; i < r->event_count && n < sizeof f->record; i++)
 		n += (size_t)snprintf(f->record + n, sizeof f->record - n, "%s %.*s\n",

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "cert/tls.h"
 #include "smtp/smtp_session.h"
 
 /* ---- replies ----------------------------------------------------------------------------------- */
@@ -319,31 +320,56 @@ static const char *listener_name(enum listener listener)
 	return names[listener];
 }
 
+static void record_begin(struct smtp_session *c)
+{
+	char peer[80];
+	snprintf(peer, sizeof peer, "%.*s:%.*s", STR_ARG(c->server->client),
+		STR_ARG(c->server->client_port));
+	c->record = record_new(c->record_arena, RECORD_SESSION, str_from_c(peer));
+	record_add(c->record, EVENT_CONNECT, "%s %s", peer, listener_name(c->server->listener));
+}
+
+static void record_end(struct smtp_session *c, const char *why)
+{
+	record_add(c->record, EVENT_NOTE, "%s", why);
+	if (c->record_wanted)
+		c->server->questions->record(c->server->arg, c->record);
+	c->record_wanted = false;
+	arena_reset(c->record_arena);
+}
+
+/* A record tells of few messages, so that none loses its story to those that came later. */
+static void split_record(struct smtp_session *c)
+{
+	char before[ID_TEXT];
+	if (c->record->message_count < RECORD_SPLIT)
+		return;
+	id_format(c->record->id, before);
+	record_end(c, "the session goes on in another record");
+	record_begin(c);
+	record_add(c->record, EVENT_NOTE, "goes on from record %s", before);
+	if (c->tls.n)
+		tls_describe(stream_ssl(c->stream), c->record);
+}
+
 static void session_begin(
 	struct smtp_session *c, struct stream *s, const struct smtp_server *server)
 {
-	struct arena *arena = arena_new();
 	*c = (struct smtp_session){
 		.stream = s,
 		.server = server,
 		.conf = server->conf,
-		.arena = arena,
+		.arena = arena_new(),
 		.command_arena = arena_new(),
-		.id = id_make(),
+		.record_arena = arena_new(),
 		.transaction.arena = arena_new(),
 	};
-	char id[ID_TEXT];
-	str_to_c(
-		str_from_c(id_format(c->id, id)), log_context()->session, sizeof log_context()->session);
-	struct str peer =
-		arena_fmt(arena, "%.*s:%.*s", STR_ARG(server->client), STR_ARG(server->client_port));
-	c->record = record_new(arena, RECORD_SESSION, peer);
-	c->record->id = c->id;
-	record_add(c->record, EVENT_CONNECT, "%.*s %s", STR_ARG(peer), listener_name(server->listener));
+	record_begin(c);
+	id_format(c->record->id, log_context()->session);
 	stream_set_timeout(s, (int64_t)c->conf->smtp_timeout_ms);
 	stream_set_deadline(s, clock_steady_ms() + (int64_t)c->conf->smtp_session_ms);
-	log_info(
-		"smtp.connect", "client=%.*s listener=%s", STR_ARG(peer), listener_name(server->listener));
+	log_info("smtp.connect", "client=%.*s:%.*s listener=%s", STR_ARG(server->client),
+		STR_ARG(server->client_port), listener_name(server->listener));
 	if (stream_ssl(s))
 		smtp_tls_started(c);
 }
@@ -356,9 +382,8 @@ static void session_end(struct smtp_session *c)
 	log_info("smtp.close",
 		"client=%.*s why=\"%s\" messages=%" PRIu64 " commands=%" PRIu64 " errors=%" PRIu64,
 		STR_ARG(c->server->client), c->ended, c->messages, c->commands, c->errors);
-	record_add(c->record, EVENT_NOTE, "closed: %s", c->ended);
-	if (c->record_wanted)
-		c->server->questions->record(c->server->arg, c->record);
+	record_end(c, c->ended);
+	arena_free(c->record_arena);
 	arena_free(c->command_arena);
 	arena_free(c->transaction.arena);
 	arena_free(c->arena);
@@ -373,6 +398,7 @@ void smtp_serve(struct stream *s, const struct smtp_server *server)
 	while (!c.ended) {
 		next_command(&c);
 		check_limits(&c);
+		split_record(&c);
 		arena_reset(c.command_arena);
 	}
 	session_end(&c);

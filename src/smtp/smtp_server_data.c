@@ -152,7 +152,7 @@ static void hand_over(struct smtp_session *c, struct letter *l)
 	struct str prefix = build_prefix(c, l, &message_id);
 	struct ask_accept question = {
 		.queue_id = l->id,
-		.session_id = c->id,
+		.session_id = c->record->id,
 		.envelope = t->envelope,
 		.prefix = prefix,
 		.body = l->body,

@@ -689,8 +689,30 @@ static void records(void **state)
 	assert_holds(record, "received MAIL FROM:<a@example.net>\n");
 	assert_holds(record, "sent 354 ");
 	assert_holds(record, "sent 250 2.0.0 <");
-	assert_holds(record, "closed: quit");
+	assert_holds(record, "note quit\n");
 	assert_lacks(record, "inside");
+	buf_done(&out);
+	smtp_fake_free(f);
+}
+
+/* A long session leaves several records; each message names the one that tells of it. */
+static void records_are_split(void **state)
+{
+	(void)state;
+	struct smtp_fake *f = smtp_fake_new();
+	struct buf in, out;
+	buf_init(&in, 1 << 20);
+	buf_add(&in, STR(HELLO));
+	for (int i = 0; i < 20; i++)
+		buf_add(&in, STR("MAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n.\r\n"));
+	buf_add(&in, STR(QUIT));
+	run(f, buf_str(&in), 0, &out);
+	assert_int_equal(f->accepted, 20);
+	assert_int_equal(f->recorded, 2);
+	assert_int_equal(f->session_id, f->record_id);
+	assert_holds(str_from_c(f->record), "note goes on from record ");
+	assert_lacks(str_from_c(f->record), "EHLO");
+	buf_done(&in);
 	buf_done(&out);
 	smtp_fake_free(f);
 }
@@ -736,6 +758,7 @@ int main(void)
 		cmocka_unit_test(received_header),
 		cmocka_unit_test(submission_adds),
 		cmocka_unit_test(records),
+		cmocka_unit_test(records_are_split),
 		cmocka_unit_test(secrets_stay_out),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

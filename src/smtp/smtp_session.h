@@ -1,8 +1,8 @@
 /* smtp_session: what the commands of a server session share. Included by smtp_server*.c only.
  *
- * Memory: `arena` lives as long as the session, `transaction.arena` from MAIL to the end of the
- * message (or RSET), `command_arena` for one command. A session that waits for a command owns these
- * three, its record and nothing else. */
+ * Memory: `arena` lives as long as the session, `record_arena` as long as one of its records,
+ * `transaction.arena` from MAIL to the end of the message (or RSET), `command_arena` for one command.
+ * A session that waits for a command owns nothing else. */
 #ifndef SMTP_SMTP_SESSION_H
 #define SMTP_SMTP_SESSION_H
 
@@ -13,6 +13,7 @@
 enum {
 	SMTP_HELLO_MAX = 255, /* a domain name (RFC 5321 4.5.3.1.2) */
 	SMTP_REPLY_MAX = 512, /* with its CRLF (RFC 5321 4.5.3.1.5) */
+	RECORD_SPLIT = 16,    /* messages in one record: some ten events each */
 };
 
 struct smtp_transaction {
@@ -29,8 +30,8 @@ struct smtp_session {
 	const struct conf *conf;
 	struct arena *arena;
 	struct arena *command_arena;
+	struct arena *record_arena;
 	struct record *record;
-	uint64_t id;
 	char hello[SMTP_HELLO_MAX + 1]; /* EHLO's or HELO's argument; empty: not yet said */
 	bool extended;                  /* EHLO, not HELO */
 	struct str tls;                 /* "TLSv1.3 TLS_AES_256_GCM_SHA384"; empty: in clear */
