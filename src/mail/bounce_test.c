@@ -267,6 +267,7 @@ static void status_comes_from_reply_or_cause(void **state)
 		{BOUNCE_FAILED, 0, "", "queue.gave-up", "\r\nStatus: 5.4.7\r\n"},
 		{BOUNCE_DELAYED, 0, "", "connect.timeout", "\r\nStatus: 4.4.1\r\n"},
 		{BOUNCE_FAILED, 550, "5.1.1\r\nX: y", "reply.policy", "\r\nStatus: 5.7.1\r\n"},
+		{BOUNCE_FAILED, 550, "5.1.1 x", "reply.policy", "\r\nStatus: 5.7.1\r\n"},
 		{BOUNCE_FAILED, 550, "nonsense", "", "\r\nStatus: 5.0.0\r\n"},
 	};
 	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
