@@ -143,7 +143,7 @@ static void the_whole_message(void **state)
 		"Diagnostic-Code: smtp; 550 5.1.1 <bob@example.org>: Recipient address\r\n"
 		" rejected: User unknown\r\n"
 		"Last-Attempt-Date: Fri, 21 Nov 2025 19:13:33 +0000\r\n"
-		"X-Letterlock-Cause: reply.no-mailbox (owner: the sender)\r\n"
+		"X-Letterlock-Cause: reply.no-mailbox (owner: sender)\r\n"
 		"\r\n"
 		"Final-Recipient: rfc822; carol@example.net\r\n"
 		"Action: failed\r\n"

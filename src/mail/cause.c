@@ -200,8 +200,8 @@ const char *cause_owner_name(enum cause_owner owner)
 	static const char *const names[] = {
 		[OWNER_US] = "us",
 		[OWNER_THEM] = "them",
-		[OWNER_SENDER] = "the sender",
-		[OWNER_NETWORK] = "the network",
+		[OWNER_SENDER] = "sender",
+		[OWNER_NETWORK] = "network",
 	};
 	return names[owner];
 }
@@ -212,7 +212,9 @@ void cause_manual(struct buf *out)
 		"# Causes\n\n"
 		"Each refusal, deferral and bounce carries one cause: the same id in `letterlock queue`,\n"
 		"`letterlock trace` (with `--json`: `\"cause\": {\"id\": …, \"owner\": …}`), bounces and "
-		"logs.\nAn id never changes its meaning. The owner is the one whose act can mend it.\n\n"
+		"logs.\nAn id never changes its meaning. The owner is the one whose act can mend it:\n"
+		"us, them (who run the mail of the recipient), the sender of the message, or the "
+		"network.\n\n"
 		"This page is made from the table in `src/mail/cause.c`; its test says how.\n");
 	for (unsigned i = 0; i < cause_count; i++) {
 		const struct cause *c = &causes[i];

@@ -23,7 +23,7 @@ extern const unsigned cause_count;
 
 /* Never NULL: an unknown id gives the row "unknown". */
 const struct cause *cause_find(struct str id);
-/* "us", "them", "the sender", "the network": as in "whose fault". */
+/* "us", "them", "sender", "network": the word in JSON and in reports for programs. */
 const char *cause_owner_name(enum cause_owner owner);
 /* The whole table as Markdown: doc/CAUSES.md. */
 void cause_manual(struct buf *out);
