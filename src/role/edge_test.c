@@ -6,7 +6,11 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,12 +20,41 @@
 #include "ask/questions.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cert/tls.h"
 #include "conf/settings.h"
 #include "io/fiber.h"
 #include "io/loop.h"
 #include "role/edge.h"
 
 enum { PATIENCE_S = 20 };
+
+/* ---- a certificate made here ------------------------------------------------------------------- */
+
+static struct ssl_ctx_st *server_context(void)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *certificate = X509_new();
+	X509_set_version(certificate, 2);
+	ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
+	X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
+	X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+	X509_NAME *name = X509_get_subject_name(certificate);
+	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (unsigned char *)"test", -1, -1, 0);
+	X509_set_issuer_name(certificate, name);
+	X509_set_pubkey(certificate, key);
+	X509_sign(certificate, key, EVP_sha256());
+	BIO *bio = BIO_new(BIO_s_mem());
+	PEM_write_bio_X509(bio, certificate);
+	char *pem;
+	long n = BIO_get_mem_data(bio, &pem);
+	struct err err;
+	struct ssl_ctx_st *ctx = tls_server_context_with_key(str_make(pem, (size_t)n), key, &err);
+	assert_non_null(ctx);
+	BIO_free(bio);
+	X509_free(certificate);
+	EVP_PKEY_free(key);
+	return ctx;
+}
 
 /* ---- the stage --------------------------------------------------------------------------------- */
 
@@ -61,9 +94,10 @@ static void watch(void *arg)
 		loop_timer_start(s->watch, 5);
 }
 
-static void set_up(struct stage *s)
+static void set_up_for(struct stage *s, enum listener listener)
 {
 	int pair[2];
+	signal(SIGPIPE, SIG_IGN);
 	loop_init();
 	vec_init(&s->edge.listeners, sizeof(void *));
 	s->edge.per_client = map_new();
@@ -79,14 +113,20 @@ static void set_up(struct stage *s)
 	assert_int_equal(bind(fd, (struct sockaddr *)&s->address, len), 0);
 	assert_int_equal(listen(fd, 100), 0);
 	getsockname(fd, (struct sockaddr *)&s->address, &len);
-	struct ask_listen listen = {1, LISTENER_SMTP, STR("test")};
-	edge_listen(&s->edge, &listen, fd);
+	struct ask_listen question = {1, listener, STR("test")};
+	edge_listen(&s->edge, &question, fd);
 	s->watch = loop_timer_new(watch, s);
 	loop_timer_start(s->watch, 5);
 }
 
+static void set_up(struct stage *s)
+{
+	set_up_for(s, LISTENER_SMTP);
+}
+
 static void tear_down(struct stage *s)
 {
+	SSL_CTX_free(s->edge.tls);
 	edge_unlisten(&s->edge, 1);
 	ask_link_free(s->edge.store);
 	ask_link_free(s->store);
@@ -112,6 +152,12 @@ static void play(struct stage *s, void *(*script)(void *))
 
 /* ---- clients ----------------------------------------------------------------------------------- */
 
+/* What a client talks over: ssl is NULL in clear. */
+struct wire {
+	int fd;
+	SSL *ssl;
+};
+
 static int dial(struct stage *s)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -122,15 +168,22 @@ static int dial(struct stage *s)
 	return fd;
 }
 
+static ssize_t hear(struct wire *w, char *p)
+{
+	return w->ssl ? SSL_read(w->ssl, p, 1) : recv(w->fd, p, 1, 0);
+}
+
 /* Says `command` (may be NULL) and expects the last line of a reply to begin with `reply`; "" is the
  * end of the connection. */
-static void expect(struct stage *s, int fd, const char *command, const char *reply)
+static void expect_on(struct stage *s, struct wire *w, const char *command, const char *reply)
 {
 	char line[1024] = "";
 	size_t n = 0;
-	if (command)
-		send(fd, command, strlen(command), MSG_NOSIGNAL);
-	while (n + 1 < sizeof line && recv(fd, line + n, 1, 0) == 1) {
+	if (command && w->ssl)
+		SSL_write(w->ssl, command, (int)strlen(command));
+	else if (command)
+		send(w->fd, command, strlen(command), MSG_NOSIGNAL);
+	while (n + 1 < sizeof line && hear(w, line + n) == 1) {
 		if (line[n++] != '\n')
 			continue;
 		if (line[3] == ' ')
@@ -143,6 +196,12 @@ static void expect(struct stage *s, int fd, const char *command, const char *rep
 			stderr, "after %s: got %s, wanted %s\n", command ? command : "connecting", line, reply);
 		s->failed = true;
 	}
+}
+
+static void expect(struct stage *s, int fd, const char *command, const char *reply)
+{
+	struct wire w = {.fd = fd};
+	expect_on(s, &w, command, reply);
 }
 
 /* Closes, and lets the session notice. */
@@ -186,6 +245,91 @@ static void messages(void **state)
 	play(&s, send_messages);
 	assert_int_equal(s.accepted, 3);
 	assert_string_equal(s.body, "Subject: x\r\n\r\n.dot\r\n");
+}
+
+static void stop_fiber(void *arg)
+{
+	edge_finish(arg);
+}
+
+/* Clients set `stopping` to have the loop's side begin. */
+static void stop_when_told(void *arg)
+{
+	struct stage *s = arg;
+	while (!s->edge.stopping)
+		fiber_sleep("for the test", 5);
+	fiber_start("stop", stop_fiber, &s->edge);
+}
+
+static void start_tls(struct stage *s, struct wire *w, SSL_CTX *ctx)
+{
+	w->ssl = SSL_new(ctx);
+	SSL_set_fd(w->ssl, w->fd);
+	if (SSL_connect(w->ssl) != 1)
+		s->failed = true;
+}
+
+static void end_tls(struct wire *w)
+{
+	SSL_free(w->ssl);
+	close(w->fd);
+	ERR_clear_error();
+}
+
+/* TLS from the first byte; one more client idles until the service stops. */
+static void *send_under_tls(void *arg)
+{
+	struct stage *s = arg;
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	struct wire w = {.fd = dial(s)}, idle = {.fd = dial(s)};
+	start_tls(s, &w, ctx);
+	start_tls(s, &idle, ctx);
+	expect_on(s, &idle, NULL, "220");
+	expect_on(s, &w, NULL, "220");
+	expect_on(s, &w, "EHLO client\r\n", "250 ");
+	expect_on(s, &w, "STARTTLS\r\n", "503 5.5.1");
+	expect_on(s, &w, "MAIL FROM:<a@b.example>\r\n", "250 2.1.0");
+	expect_on(s, &w, "RCPT TO:<c@example.org>\r\n", "250 2.1.5");
+	expect_on(s, &w, "DATA\r\n", "354");
+	expect_on(s, &w, "Subject: x\r\n\r\nx\r\n.\r\n", "250 2.0.0");
+	expect_on(s, &w, "QUIT\r\n", "221");
+	s->edge.stopping = true;
+	expect_on(s, &idle, NULL, "421 4.3.2");
+	end_tls(&w);
+	end_tls(&idle);
+	SSL_CTX_free(ctx);
+	over(s);
+	return NULL;
+}
+
+static void submissions(void **state)
+{
+	(void)state;
+	struct stage s = {0};
+	set_up_for(&s, LISTENER_SUBMISSIONS);
+	s.edge.tls = server_context();
+	fiber_start("told", stop_when_told, &s);
+	play(&s, send_under_tls);
+	assert_int_equal(s.accepted, 1);
+}
+
+static void *dial_in_vain(void *arg)
+{
+	struct stage *s = arg;
+	int fd = dial(s);
+	expect(s, fd, NULL, "");
+	close(fd);
+	over(s);
+	return NULL;
+}
+
+/* Without a certificate there is no TLS, and never plain text instead. */
+static void submissions_without_certificate(void **state)
+{
+	(void)state;
+	struct stage s = {0};
+	set_up_for(&s, LISTENER_SUBMISSIONS);
+	play(&s, dial_in_vain);
 }
 
 static void *crowd(void *arg)
@@ -269,11 +413,6 @@ static void store_is_away(void **state)
 	play(&s, ask_in_vain);
 }
 
-static void stop_fiber(void *arg)
-{
-	edge_finish(arg);
-}
-
 /* One session idles, one is inside a message, one inside a transaction. */
 static void *stop_amid(void *arg)
 {
@@ -288,7 +427,7 @@ static void *stop_amid(void *arg)
 	expect(s, busy, "DATA\r\n", "354");
 	expect(s, begun, "EHLO client\r\n", "250 ");
 	expect(s, begun, "MAIL FROM:<a@b.example>\r\n", "250");
-	s->edge.stopping = true; /* tells the loop's side to begin, see stop_when_told() */
+	s->edge.stopping = true;
 	int64_t before = clock_steady_ms();
 	expect(s, idle, NULL, "421 4.3.2");
 	expect(s, idle, NULL, "");
@@ -304,14 +443,6 @@ static void *stop_amid(void *arg)
 	close(begun);
 	over(s);
 	return NULL;
-}
-
-static void stop_when_told(void *arg)
-{
-	struct stage *s = arg;
-	while (!s->edge.stopping)
-		fiber_sleep("for the test", 5);
-	fiber_start("stop", stop_fiber, &s->edge);
 }
 
 static void stopping(void **state)
@@ -419,6 +550,8 @@ int main(void)
 	log_open(-1, LOG_ERROR);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(messages),
+		cmocka_unit_test(submissions),
+		cmocka_unit_test(submissions_without_certificate),
 		cmocka_unit_test(limit_per_address),
 		cmocka_unit_test(limit_of_all),
 		cmocka_unit_test(not_ready),
