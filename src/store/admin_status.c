@@ -11,26 +11,29 @@ enum { ASK_MS = 10 * 1000 };
 
 /* ---- roles and services */
 
-/* "mx running 4711 restarts=0 walls=landlock,seccomp" as an object: name, state, pid and whatever
- * else stands there as key=value. */
+/* "mx running 4711 restarts=0 missing=uid landlock" as an object: name, state, pid and whatever else
+ * stands there as key=value. Words behind a value belong to it. */
 static json_t *role_json(struct str line)
 {
-	struct str word;
+	struct str word, value = {0};
 	uint64_t pid;
+	char key[32] = "";
 	json_t *j = json_object();
-	for (int i = 0; str_split(&line, ' ', &word);) {
+	for (int i = 0; str_split(&line, ' ', &word); i++) {
 		ptrdiff_t eq = str_find(word, '=');
-		char key[32];
-		if (word.n == 0)
-			continue;
-		if (eq > 0)
-			json_object_set_new(j, str_to_c(str_take(word, (size_t)eq), key, sizeof key),
-				admin_json(str_skip(word, (size_t)eq + 1)));
-		else if (i < 2)
-			json_object_set_new(j, i == 0 ? "role" : "state", admin_json(word));
-		else if (str_to_u64(word, INT32_MAX, &pid))
+		if (eq > 0) {
+			str_to_c(str_take(word, (size_t)eq), key, sizeof key);
+			value = str_skip(word, (size_t)eq + 1);
+		} else if (i < 2) {
+			str_to_c(i == 0 ? STR("role") : STR("state"), key, sizeof key);
+			value = word;
+		} else if (i == 2 && str_to_u64(word, INT32_MAX, &pid)) {
 			json_object_set_new(j, "pid", json_integer((json_int_t)pid));
-		i++;
+			continue;
+		} else {
+			value.n = (size_t)(word.p + word.n - value.p);
+		}
+		json_object_set_new(j, key, admin_json(value));
 	}
 	return j;
 }
@@ -145,17 +148,43 @@ static void degrade(json_t *list, const char *what, struct str text)
 	json_array_append_new(list, json_pack("{s:s, s:o}", "what", what, "text", admin_json(text)));
 }
 
+static const char *text_member(json_t *object, const char *member)
+{
+	const char *text = json_string_value(json_object_get(object, member));
+	return text ? text : "";
+}
+
 static void degraded_roles(struct admin_call *c, json_t *roles, json_t *list)
 {
 	for (size_t i = 0; i < json_array_size(roles); i++) {
 		json_t *role = json_array_get(roles, i);
-		const char *name = json_string_value(json_object_get(role, "role"));
-		const char *state = json_string_value(json_object_get(role, "state"));
-		const char *missing = json_string_value(json_object_get(role, "missing"));
-		if (name && state && strcmp(state, "running") != 0)
-			degrade(list, "role", arena_fmt(c->arena, "%s is not running (%s)", name, state));
-		if (name && missing && *missing && strcmp(missing, "-") != 0)
-			degrade(list, "walls", arena_fmt(c->arena, "%s runs without: %s", name, missing));
+		const char *state = text_member(role, "state");
+		if (strcmp(state, "running") != 0)
+			degrade(list, "role",
+				arena_fmt(c->arena, "%s is not running (%s)", text_member(role, "role"), state));
+	}
+}
+
+/* Roles that miss the same walls share a line. */
+static void degraded_walls(struct admin_call *c, json_t *roles, json_t *list)
+{
+	size_t n = json_array_size(roles);
+	for (size_t i = 0; i < n; i++) {
+		const char *missing = text_member(json_array_get(roles, i), "missing");
+		bool told = *missing == 0;
+		struct str who = STR("");
+		for (size_t k = 0; k < n && !told; k++) {
+			json_t *other = json_array_get(roles, k);
+			if (strcmp(text_member(other, "missing"), missing) != 0)
+				continue;
+			told = k < i;
+			who = arena_fmt(
+				c->arena, "%.*s%s%s", STR_ARG(who), who.n ? ", " : "", text_member(other, "role"));
+		}
+		if (!told)
+			degrade(list, "walls",
+				arena_fmt(
+					c->arena, "walls that are missing here: %s (%.*s)", missing, STR_ARG(who)));
 	}
 }
 
@@ -182,6 +211,7 @@ static json_t *degraded_json(struct admin_call *c, json_t *roles)
 	const struct site *s = c->admin->site;
 	struct store_counters n = {0};
 	degraded_roles(c, roles, list);
+	degraded_walls(c, roles, list);
 	degraded_certificates(c, list);
 	for (size_t i = 0; i < s->finding_count; i++)
 		degrade(list, "setting",
