@@ -161,8 +161,15 @@ static int add_anchors(struct resolver *r, struct str anchors, struct err *err)
 
 static void ask_waiting(void *arg);
 
-struct resolver *resolver_new(
-	const struct conf_addresses *servers, struct str anchors, struct err *err)
+/* libunbound reads settings with buffers of 64 KB on the stack (R1): not in a fiber. */
+struct birth {
+	const struct conf_addresses *servers;
+	struct str anchors;
+	struct err *err;
+	struct resolver *made; /* NULL: *err says why not */
+};
+
+static void be_born(void *arg)
 {
 	static const struct option options[] = {
 		{"do-not-query-localhost:", "no"}, /* a forwarder may well run beside us */
@@ -171,18 +178,28 @@ struct resolver *resolver_new(
 		{"outgoing-range:", "256"},
 		{"num-queries-per-thread:", "2048"},
 	};
+	struct birth *b = arg;
 	struct resolver *r = mem_new(sizeof *r);
 	r->holders = 1;
 	r->ask = loop_timer_new(ask_waiting, r);
 	r->ub = context_new();
-	if (set_options(r->ub, options, sizeof options / sizeof *options, err) != 0 ||
-		(servers->n && add_forwarders(r, servers, err) != 0) || add_anchors(r, anchors, err) != 0) {
+	if (set_options(r->ub, options, sizeof options / sizeof *options, b->err) != 0 ||
+		(b->servers->n && add_forwarders(r, b->servers, b->err) != 0) ||
+		add_anchors(r, b->anchors, b->err) != 0) {
 		resolver_drop(r);
-		return NULL;
+		return;
 	}
 	if (!r->server)
 		r->server = mem_strdup("recursion from the root");
-	return r;
+	b->made = r;
+}
+
+struct resolver *resolver_new(
+	const struct conf_addresses *servers, struct str anchors, struct err *err)
+{
+	struct birth b = {.servers = servers, .anchors = anchors, .err = err};
+	fiber_call_deep(be_born, &b);
+	return b.made;
 }
 
 struct resolver *resolver_hold(struct resolver *r)

@@ -355,6 +355,32 @@ static void a_woken_fiber_runs_from_the_loop(void **state)
 	assert_int_equal(seen, fiber_count());
 }
 
+enum { DEEP = 300 * 1000 };
+
+static void use_much_stack(void *arg)
+{
+	volatile char much[DEEP];
+	much[0] = much[DEEP - 1] = 1;
+	*(int *)arg = much[0] + much[DEEP - 1];
+	assert_null(fiber_self());
+}
+
+static void call_deep(void)
+{
+	int result = 0;
+	struct fiber *self = fiber_self();
+	fiber_call_deep(use_much_stack, &result);
+	assert_int_equal(result, 2);
+	assert_ptr_equal(fiber_self(), self);
+	fiber_sleep("a moment", 1);
+}
+
+static void deep_calls_run_on_the_loops_stack(void **state)
+{
+	(void)state;
+	in_fibers(3, call_deep);
+}
+
 static void time_out(void)
 {
 	assert_false(fiber_park("for nothing", 5));
@@ -382,6 +408,7 @@ int main(void)
 		TEST(broken_packets_end_the_link),
 		TEST(a_woken_fiber_runs_from_the_loop),
 		TEST(a_park_ends_in_time),
+		TEST(deep_calls_run_on_the_loops_stack),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

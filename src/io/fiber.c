@@ -33,6 +33,8 @@ struct fiber {
 	void *arg;
 	enum state state;
 	bool timed_out;
+	void (*deep)(void *); /* to be called on the loop's stack, then it goes on */
+	void *deep_arg;
 	struct event *timer; /* made at the first wait with a time-out */
 	const char *reason;
 	int64_t started_ms, parked_ms;
@@ -154,11 +156,16 @@ static void run(struct fiber *f)
 {
 	int saved_errno = errno;
 	f->state = RUNNING;
-	sched.running = f;
 	log_set_context(&f->log);
-	enter_fiber(f);
+	do {
+		if (f->deep)
+			f->deep(f->deep_arg);
+		f->deep = NULL;
+		sched.running = f;
+		enter_fiber(f);
+		sched.running = NULL;
+	} while (f->deep);
 	log_set_context(NULL);
-	sched.running = NULL;
 	errno = saved_errno;
 	if (f->state == ENDED)
 		fiber_end(f);
@@ -277,6 +284,18 @@ void fiber_sleep(const char *reason, int64_t ms)
 	struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
 	while (nanosleep(&t, &t) != 0 && errno == EINTR)
 		;
+}
+
+void fiber_call_deep(void (*fn)(void *), void *arg)
+{
+	struct fiber *f = sched.running;
+	if (!f) {
+		fn(arg);
+		return;
+	}
+	f->deep = fn;
+	f->deep_arg = arg;
+	leave_fiber(f);
 }
 
 struct fiber *fiber_next(struct fiber *at, struct fiber_info *ret)

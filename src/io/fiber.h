@@ -35,6 +35,10 @@ void fiber_wake(struct fiber *f);
 /* Lets time pass: parks in a fiber, sleeps outside. */
 void fiber_sleep(const char *reason, int64_t ms);
 
+/* Calls fn(arg) on the loop's own stack and returns when it has: for libraries that put large buffers
+ * on the stack. Inside fn nothing is a fiber: what waits, blocks. */
+void fiber_call_deep(void (*fn)(void *), void *arg);
+
 /* Waiting for a descriptor. One fiber_fd per descriptor, registered edge-triggered with the loop at
  * the first wait inside a fiber; the caller tries its call first and waits on EAGAIN. One reader and
  * one writer may wait at a time. */
