@@ -29,7 +29,7 @@ static void handler(struct ask_question *q, void *arg)
 	if (++at_once > most_at_once)
 		most_at_once = at_once;
 	if (q->kind == KIND_SLOW)
-		fiber_sleep("to be slow", 5);
+		fiber_sleep("to be slow", 50);
 	if (q->kind == KIND_NEVER)
 		fiber_sleep("for ever", 300); /* longer than the link lives */
 	if (q->kind == KIND_FAIL) {

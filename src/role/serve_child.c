@@ -247,12 +247,13 @@ static void start_fiber(void *arg)
 		give_up(c, "putting up its walls", &err);
 		return;
 	}
-	c->greeted = true;
-	give_links(c);
+	/* Settings first: who has a link is given work. */
 	if (!c->at_once && apply_newest(c, &err) != 0) {
 		give_up(c, "taking its settings", &err);
 		return;
 	}
+	c->greeted = true;
+	give_links(c);
 	if (c->state != CHILD_STARTING)
 		return; /* stopped meanwhile */
 	c->state = CHILD_RUNNING;
