@@ -220,7 +220,9 @@ static const char *const base_calls[] = {
 	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "exit",
 	"exit_group", NULL};
 
-static const char *const memfd_calls[] = {"memfd_create", "ftruncate", "fallocate", NULL};
+/* sendfile: a body that outgrows its memory file moves to the spool. */
+static const char *const memfd_calls[] = {
+	"memfd_create", "ftruncate", "fallocate", "sendfile", NULL};
 
 static const char *const accept_calls[] = {"accept", "accept4", NULL};
 
