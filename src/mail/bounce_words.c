@@ -7,8 +7,8 @@
 #include "mail/cause.h"
 
 enum { WIDTH = 72, WORDS_MAX = 2048, WORDS_RECIPIENTS = 50 };
-#define MINUTE ((int64_t)60 * 1000)
-#define HOUR (60 * MINUTE)
+enum { SECOND = 1000, MINUTE = 60 * SECOND };
+#define HOUR ((int64_t)60 * MINUTE)
 #define DAY (24 * HOUR)
 
 /* Adds `text` as lines of at most WIDTH bytes, each behind `indent` blanks; longer words are cut in
@@ -54,13 +54,13 @@ static void put_line(struct buf *out, int indent, const char *fmt, ...)
 	buf_done(&line);
 }
 
-/* "5 days", "1 hour", "less than a minute". */
+/* "5 days", "1 hour", "less than a second". */
 static char *age(int64_t ms, char dst[CLOCK_TEXT])
 {
 	static const struct {
 		int64_t ms;
 		const char *name;
-	} units[] = {{DAY, "day"}, {HOUR, "hour"}, {MINUTE, "minute"}};
+	} units[] = {{DAY, "day"}, {HOUR, "hour"}, {MINUTE, "minute"}, {SECOND, "second"}};
 	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
 		long long n = ms / units[i].ms;
 		if (n > 0) {
@@ -68,7 +68,7 @@ static char *age(int64_t ms, char dst[CLOCK_TEXT])
 			return dst;
 		}
 	}
-	snprintf(dst, CLOCK_TEXT, "less than a minute");
+	snprintf(dst, CLOCK_TEXT, "less than a second");
 	return dst;
 }
 
