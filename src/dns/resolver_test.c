@@ -1,120 +1,40 @@
 /* The resolver against a tiny DNS server on loopback, which answers by name. */
 #include "dns/resolver.h"
 
-#include <arpa/inet.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/clock.h"
 #include "dns/mx.h"
+#include "dns/test_server.h"
 #include "io/fiber.h"
 #include "io/loop.h"
 
-/* ---- the server: a thread that ends when it is sent a packet of one byte ---- */
-
-enum { TYPE_ANY = 0 };
-
-struct reply {
-	const char *name; /* as labels */
-	unsigned type;
-	unsigned rcode;
-	unsigned records;
-	const char *data; /* length(2) and RDATA of each record */
-	size_t data_n;
-};
-#define DATA(literal) literal, sizeof(literal) - 1
-
-static const struct reply replies[] = {
-	{"\4good\7example", DNS_MX, 0, 2, DATA("\0\12\0\24\5other\300\14\0\13\0\12\6backup\300\21")},
-	{"\4null\7example", DNS_MX, 0, 1, DATA("\0\3\0\0\0")},
-	{"\2nx\7example", TYPE_ANY, DNS_NXDOMAIN, 0, DATA("")},
-	{"\4fail\7example", TYPE_ANY, DNS_SERVFAIL, 0, DATA("")},
-	{"\7refused\7example", TYPE_ANY, DNS_REFUSED, 0, DATA("")},
-	{"\5empty\7example", TYPE_ANY, 0, 0, DATA("")},
-	{"\4host\7example", DNS_A, 0, 2, DATA("\0\4\300\0\2\1\0\4\300\0\2\2")},
-	{"\4host\7example", DNS_AAAA, 0, 1, DATA("\0\20\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1")},
-	{"\4mail\4test", DNS_A, 0, 1, DATA("\0\4\300\0\2\7")},
-	{"\6signed\7example", DNS_A, 0, 1, DATA("\0\4\300\0\2\1")},
-	{"\6signed\7example", TYPE_ANY, 0, 0, DATA("")},
+static const struct dns_test_reply replies[] = {
+	{"\4good\7example", DNS_MX, 0, 2,
+		DNS_TEST_DATA("\0\12\0\24\5other\300\14\0\13\0\12\6backup\300\21")},
+	{"\4null\7example", DNS_MX, 0, 1, DNS_TEST_DATA("\0\3\0\0\0")},
+	{"\2nx\7example", DNS_TEST_ANY, DNS_NXDOMAIN, 0, DNS_TEST_DATA("")},
+	{"\4fail\7example", DNS_TEST_ANY, DNS_SERVFAIL, 0, DNS_TEST_DATA("")},
+	{"\7refused\7example", DNS_TEST_ANY, DNS_REFUSED, 0, DNS_TEST_DATA("")},
+	{"\5empty\7example", DNS_TEST_ANY, 0, 0, DNS_TEST_DATA("")},
+	{"\4host\7example", DNS_A, 0, 2, DNS_TEST_DATA("\0\4\300\0\2\1\0\4\300\0\2\2")},
+	{"\4host\7example", DNS_AAAA, 0, 1,
+		DNS_TEST_DATA("\0\20\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1")},
+	{"\4mail\4test", DNS_A, 0, 1, DNS_TEST_DATA("\0\4\300\0\2\7")},
+	{"\6signed\7example", DNS_A, 0, 1, DNS_TEST_DATA("\0\4\300\0\2\1")},
+	{"\6signed\7example", DNS_TEST_ANY, 0, 0, DNS_TEST_DATA("")},
 };
 
-static struct {
-	int fd;
-	pthread_t thread;
-	struct conf_address address;
-} server;
-
-static const struct reply *find_reply(const char *name, unsigned type)
-{
-	for (size_t i = 0; i < sizeof replies / sizeof *replies; i++)
-		if (!strcmp(replies[i].name, name) &&
-			(replies[i].type == type || replies[i].type == TYPE_ANY))
-			return &replies[i];
-	return NULL;
-}
-
-static size_t write_reply(char *packet, size_t question_end, const struct reply *reply)
-{
-	size_t n = question_end;
-	const char *data = reply->data;
-	packet[2] = (char)0x81;
-	packet[3] = (char)(0x80 | reply->rcode);
-	memcpy(packet + 4, "\0\1", 2);
-	packet[6] = 0;
-	packet[7] = (char)reply->records;
-	memset(packet + 8, 0, 4);
-	for (unsigned i = 0; i < reply->records; i++) {
-		size_t length = 2 + (size_t)(unsigned char)data[1];
-		memcpy(packet + n, "\300\14", 2);
-		memcpy(packet + n + 2, packet + question_end - 4, 4);
-		memcpy(packet + n + 6, "\0\0\1\54", 4);
-		memcpy(packet + n + 10, data, length);
-		n += 10 + length;
-		data += length;
-	}
-	return n;
-}
-
-static void *serve(void *arg)
-{
-	(void)arg;
-	for (;;) {
-		char packet[1500];
-		struct sockaddr_in from;
-		socklen_t from_len = sizeof from;
-		ssize_t n =
-			recvfrom(server.fd, packet, sizeof packet, 0, (struct sockaddr *)&from, &from_len);
-		if (n == 1)
-			return NULL;
-		char name[256];
-		size_t length = strnlen(packet + 12, sizeof name - 1), end = 12 + length + 1 + 4;
-		for (size_t i = 0; i <= length; i++)
-			name[i] = ascii_lower(packet[12 + i]); /* the resolver may play with the case */
-		const struct reply *reply = find_reply(name, (unsigned char)packet[end - 3]);
-		if (reply) {
-			size_t size = write_reply(packet, end, reply);
-			sendto(server.fd, packet, size, 0, (struct sockaddr *)&from, from_len);
-		}
-	}
-}
+static struct dns_test_server server = {
+	.replies = replies, .count = sizeof replies / sizeof *replies};
 
 static int start_server(void **state)
 {
 	(void)state;
-	struct sockaddr_in *sa = (struct sockaddr_in *)&server.address.sa;
-	server.fd = socket(AF_INET, SOCK_DGRAM, 0);
-	sa->sin_family = AF_INET;
-	sa->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	server.address.len = sizeof *sa;
-	server.address.text = STR("the test's server");
-	assert_int_equal(bind(server.fd, (struct sockaddr *)sa, sizeof *sa), 0);
-	assert_int_equal(getsockname(server.fd, (struct sockaddr *)sa, &server.address.len), 0);
-	assert_int_equal(pthread_create(&server.thread, NULL, serve, NULL), 0);
+	dns_test_start(&server);
 	loop_init();
 	return 0;
 }
@@ -122,9 +42,7 @@ static int start_server(void **state)
 static int stop_server(void **state)
 {
 	(void)state;
-	sendto(server.fd, "", 1, 0, (struct sockaddr *)&server.address.sa, server.address.len);
-	pthread_join(server.thread, NULL);
-	close(server.fd);
+	dns_test_stop(&server);
 	loop_done();
 	return 0;
 }

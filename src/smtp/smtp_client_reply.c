@@ -130,7 +130,7 @@ struct str smtp_client_reply_text(struct smtp_client *c)
 	struct buf text;
 	buf_init(&text, TEXT_MAX);
 	smtp_reply_describe(&c->reply, TEXT_MAX, &text);
-	struct str copy = arena_dup(c->texts, buf_str(&text));
+	struct str copy = text.n ? arena_dup(c->texts, buf_str(&text)) : STR("(no text)");
 	buf_done(&text);
 	return copy;
 }

@@ -274,8 +274,8 @@ static bool reset(struct transaction *t)
 			return true;
 		}
 		c->closing = true;
-		smtp_client_refused(c, SMTP_RSET, &failure);
-		failure.outcome = DELIVERY_TEMP; /* it says nothing about this message */
+		smtp_client_fail(c, SMTP_RSET, DELIVERY_TEMP, "peer.protocol", &failure,
+			"RSET, which may not be refused, was answered with %u", c->reply.code);
 	}
 	decide_open(t, &failure);
 	return false;
