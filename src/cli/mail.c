@@ -73,11 +73,34 @@ static void line(const char *label, struct str text)
 	text_wrap(stdout, 10, 10, text);
 }
 
-void mail_print_cause(struct cli *c, const json_t *cause)
+/* "mx1.example.org:25 (192.0.2.1), by connector hop"; address = IP ":" port. */
+static struct str where(struct cli *c, const json_t *recipient)
 {
+	const json_t *last = json_object_get(recipient, "last");
+	struct str host = text_of(c->arena, last, "host");
+	struct str address = text_of(c->arena, last, "address");
+	struct str way = text_of(c->arena, recipient, "destination");
+	ptrdiff_t colon = str_rfind(address, ':');
+	struct str text = address;
+	if (host.n && colon > 0)
+		text = arena_fmt(c->arena, "%.*s%.*s (%.*s)", STR_ARG(host),
+			STR_ARG(str_skip(address, (size_t)colon)), STR_ARG(str_take(address, (size_t)colon)));
+	if (way.n)
+		text =
+			arena_fmt(c->arena, "%.*s%s%.*s", STR_ARG(text), text.n ? ", by " : "", STR_ARG(way));
+	return text;
+}
+
+void mail_print_cause(struct cli *c, const json_t *recipient)
+{
+	const json_t *cause = json_object_get(recipient, "cause");
+	const json_t *last = json_object_get(recipient, "last");
 	line("why",
 		arena_fmt(c->arena, "%.*s [%.*s]", STR_ARG(text_of(c->arena, cause, "text")),
 			STR_ARG(text_of(c->arena, cause, "id"))));
+	line("said", text_of(c->arena, last, "text"));
+	line("where", where(c, recipient));
+	line("tls", text_of(c->arena, last, "tls"));
 	line("owner", str_from_c(owner_text(text_of(c->arena, cause, "owner"))));
 	line("next", text_of(c->arena, cause, "next"));
 }
@@ -119,7 +142,7 @@ static void print_last(struct cli *c, const json_t *r)
 	text_wrap(stdout, 10, 10, text);
 }
 
-void mail_print_recipients(struct cli *c, const json_t *m)
+void mail_print_recipients(struct cli *c, const json_t *m, const json_t *told)
 {
 	size_t i;
 	json_t *r;
@@ -137,6 +160,7 @@ void mail_print_recipients(struct cli *c, const json_t *m)
 		if (way.n)
 			printf(" (%.*s)", STR_ARG(way));
 		putchar('\n');
-		print_last(c, r);
+		if (r != told)
+			print_last(c, r);
 	}
 }

@@ -67,7 +67,7 @@ int cli_queue_show(struct cli *c)
 	if (!j)
 		return status;
 	mail_print_message(c, j);
-	mail_print_recipients(c, j);
+	mail_print_recipients(c, j, NULL);
 	printf("The whole story: letterlock trace %s\n", c->arguments[0]);
 	json_decref(j);
 	return status;

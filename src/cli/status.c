@@ -104,9 +104,13 @@ static long long number(const json_t *object, const char *member)
 
 static void print_queue(const json_t *q)
 {
-	printf("%lld messages: %lld ready, %lld at work, %lld deferred, %lld held\n",
-		number(q, "messages"), number(q, "ready"), number(q, "active"), number(q, "deferred"),
-		number(q, "held"));
+	long long messages = number(q, "messages");
+	if (messages)
+		printf("%lld message%s; recipients: %lld ready, %lld at work, %lld deferred, %lld held\n",
+			messages, messages == 1 ? "" : "s", number(q, "ready"), number(q, "active"),
+			number(q, "deferred"), number(q, "held"));
+	else
+		printf("empty\n");
 	printf("since the start: %lld accepted, %lld delivered, %lld bounced, %lld expired\n",
 		number(q, "accepted"), number(q, "delivered"), number(q, "bounced"), number(q, "expired"));
 }

@@ -204,21 +204,23 @@ void table_addf(struct table *t, const char *fmt, ...)
 static void print_row(const struct table *t, const struct str *row, const unsigned *widths,
 	unsigned columns, FILE *to)
 {
+	struct buf line;
 	unsigned used = 0;
+	buf_init(&line, TEXT_MAX);
 	for (unsigned i = 0; i < t->columns; i++) {
-		bool last = i + 1 == t->columns;
 		struct str cell = row[i];
-		if (last && columns)
+		if (i + 1 == t->columns && columns)
 			cell = cut(cell, columns > used + 8 ? columns - used : 8);
 		unsigned w = width(cell), pad = widths[i] > w ? widths[i] - w : 0;
-		if (t->right[i])
-			fprintf(to, "%*s", (int)pad, "");
-		fprintf(to, "%.*s", STR_ARG(cell));
-		if (!last)
-			fprintf(to, "%*s", (int)(t->right[i] ? GAP : pad + GAP), "");
+		buf_addf(&line, "%*s", t->right[i] ? (int)pad : 0, "");
+		buf_add(&line, cell);
+		buf_addf(&line, "%*s", t->right[i] ? GAP : (int)pad + GAP, "");
 		used += widths[i] + GAP;
 	}
-	fputc('\n', to);
+	while (line.n && line.p[line.n - 1] == ' ')
+		line.n--;
+	fprintf(to, "%s\n", buf_c(&line));
+	buf_done(&line);
 }
 
 void table_print(const struct table *t, FILE *to)

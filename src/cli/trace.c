@@ -117,15 +117,25 @@ static void print_verdict(const json_t *message)
 	putchar('\n');
 }
 
+/* The recipient that the message's cause is of; NULL: nothing is wrong. */
+static const json_t *held_up(const json_t *message)
+{
+	size_t i;
+	json_t *r, *cause = json_object_get(message, "cause");
+	json_array_foreach(json_object_get(message, "recipients"), i, r) if (json_is_object(cause) &&
+		json_equal(json_object_get(r, "cause"), cause) && !is(r, "state", "delivered")) return r;
+	return NULL;
+}
+
 static void print_head(struct cli *c, const json_t *message)
 {
-	const json_t *cause = json_object_get(message, "cause");
+	const json_t *recipient = held_up(message);
 	print_verdict(message);
-	if (json_is_object(cause))
-		mail_print_cause(c, cause);
+	if (recipient)
+		mail_print_cause(c, recipient);
 	putchar('\n');
 	mail_print_message(c, message);
-	mail_print_recipients(c, message);
+	mail_print_recipients(c, message, recipient);
 }
 
 /* Several messages: a line each; the dialogue only of the one that matters most. */

@@ -6,7 +6,7 @@
 #include "ask/questions.h"
 #include "base/clock.h"
 
-enum { ASK_MS = 10 * 1000 };
+enum { ASK_MS = 60 * 1000 }; /* a service that stops lets its sessions end */
 #define CERTIFICATE_WARN_MS ((int64_t)21 * 24 * 3600 * 1000)
 
 /* ---- roles and services */
