@@ -88,10 +88,29 @@ static void heap_set(struct queue *q, size_t i, struct timed *t)
 	t->index = (uint32_t)i;
 }
 
+static struct waiting *waiting_of(struct timed *t)
+{
+	return (struct waiting *)((char *)t - offsetof(struct waiting, timed));
+}
+
+static struct destination *backing_off(struct timed *t)
+{
+	return (struct destination *)((char *)t - offsetof(struct destination, timed));
+}
+
+/* By time; of recipients with the same time the older message and the lower number. */
+static bool comes_before(struct timed *a, struct timed *b)
+{
+	if (a->at_ms != b->at_ms || a->is_destination || b->is_destination)
+		return a->at_ms < b->at_ms;
+	const struct waiting *x = waiting_of(a), *y = waiting_of(b);
+	return x->message->id != y->message->id ? x->message->id < y->message->id : x->n < y->n;
+}
+
 static void heap_up(struct queue *q, size_t i)
 {
 	struct timed *t = *heap_at(q, i);
-	while (i > 0 && (*heap_at(q, (i - 1) / 2))->at_ms > t->at_ms) {
+	while (i > 0 && comes_before(t, *heap_at(q, (i - 1) / 2))) {
 		heap_set(q, i, *heap_at(q, (i - 1) / 2));
 		i = (i - 1) / 2;
 	}
@@ -105,9 +124,9 @@ static void heap_down(struct queue *q, size_t i)
 		size_t child = 2 * i + 1;
 		if (child >= q->heap.n)
 			break;
-		if (child + 1 < q->heap.n && (*heap_at(q, child + 1))->at_ms < (*heap_at(q, child))->at_ms)
+		if (child + 1 < q->heap.n && comes_before(*heap_at(q, child + 1), *heap_at(q, child)))
 			child++;
-		if ((*heap_at(q, child))->at_ms >= t->at_ms)
+		if (!comes_before(*heap_at(q, child), t))
 			break;
 		heap_set(q, i, *heap_at(q, child));
 		i = child;
@@ -394,9 +413,9 @@ static void pass_time(struct queue *q, int64_t now_ms)
 		struct timed *t = *heap_at(q, 0);
 		heap_remove(q, t);
 		if (t->is_destination)
-			line_up(q, (struct destination *)((char *)t - offsetof(struct destination, timed)));
+			line_up(q, backing_off(t));
 		else
-			make_due(q, (struct waiting *)((char *)t - offsetof(struct waiting, timed)));
+			make_due(q, waiting_of(t));
 	}
 }
 
@@ -414,8 +433,8 @@ static void gather(struct queue *q, struct waiting *w, uint32_t most, struct que
 		.destination = d};
 	if (most > QUEUE_TOGETHER)
 		most = QUEUE_TOGETHER;
-	/* From `w` on: those before it wait for another time or went already. */
-	for (struct waiting *r = w; r < m->recipients + m->count && ret->count < most; r++) {
+	for (struct waiting *r = m->recipients; r < m->recipients + m->count && ret->count < most;
+		 r++) {
 		if (r->place != place || r->domain->destination != d)
 			continue;
 		detach(q, r);

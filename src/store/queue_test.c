@@ -1,0 +1,439 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "store/queue.h"
+
+/* Domains that begin with "smart" share one destination while `together` is set. */
+static bool together;
+
+static void key(void *arg, struct str domain, struct buf *out)
+{
+	(void)arg;
+	if (together && str_starts(domain, STR("smart")))
+		buf_add_c(out, "connector smart");
+	else
+		buf_addf(out, "mx %.*s", STR_ARG(domain));
+}
+
+static int set_up(void **state)
+{
+	together = false;
+	*state = queue_new(key, NULL);
+	queue_set_concurrency(*state, 2);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	queue_free(*state);
+	return 0;
+}
+
+static void add_one(struct queue *q, uint64_t id, const char *domain, int64_t next_ms)
+{
+	struct queue_recipient r = {
+		.state = RECIPIENT_READY, .next_ms = next_ms, .domain = str_from_c(domain)};
+	queue_add(q, id, 0, 0, &r, 1);
+}
+
+/* The message taken, or 0. */
+static uint64_t take(struct queue *q, int64_t now_ms, struct queue_work *w)
+{
+	return queue_take(q, now_ms, QUEUE_TOGETHER, w) ? w->message : 0;
+}
+
+static void finish(struct queue *q, const struct queue_work *w, enum recipient_state state,
+	int64_t next_ms, bool unreachable, int64_t now_ms)
+{
+	queue_done(q, w, unreachable, 0, now_ms);
+	for (uint32_t i = 0; i < w->count; i++)
+		queue_settle(q, w->message, w->n[i], state, next_ms);
+}
+
+static void counts_are(
+	struct queue *q, uint64_t ready, uint64_t deferred, uint64_t held, uint64_t active)
+{
+	struct queue_counts c;
+	queue_count(q, &c);
+	assert_int_equal(c.ready, ready);
+	assert_int_equal(c.deferred, deferred);
+	assert_int_equal(c.held, held);
+	assert_int_equal(c.active, active);
+}
+
+/* ---- K1: one place ---------------------------------------------------------------------------- */
+
+static void each_recipient_is_at_one_place(void **state)
+{
+	struct queue *q = *state;
+	struct queue_work w;
+	add_one(q, 1, "a", 0);
+	add_one(q, 2, "a", 1000);
+	add_one(q, 2, "a", 0); /* there already */
+	counts_are(q, 2, 0, 0, 0);
+	assert_int_equal(take(q, 10, &w), 1);
+	counts_are(q, 1, 0, 0, 1);
+	assert_int_equal(take(q, 10, &w), 0);
+	assert_int_equal(queue_next_ms(q, 10), 1000);
+	struct queue_work first = {.message = 1, .count = 1, .destination = w.destination};
+	assert_int_equal(take(q, 1000, &w), 2);
+	finish(q, &w, RECIPIENT_DEFERRED, 5000, false, 1000);
+	counts_are(q, 0, 1, 0, 1);
+	finish(q, &first, RECIPIENT_HELD, 0, false, 1000);
+	counts_are(q, 0, 1, 1, 0);
+	assert_int_equal(take(q, 4999, &w), 0);
+	assert_int_equal(take(q, 5000, &w), 2);
+	finish(q, &w, RECIPIENT_DELIVERED, 0, false, 5000);
+	queue_settle(q, 1, 0, RECIPIENT_REMOVED, 0);
+	counts_are(q, 0, 0, 0, 0);
+	struct queue_counts c;
+	queue_count(q, &c);
+	assert_int_equal(c.messages, 0);
+	assert_int_equal(c.destinations, 0);
+	assert_true(queue_next_ms(q, 0) == QUEUE_NEVER);
+}
+
+static void what_is_due_goes_in_order(void **state)
+{
+	struct queue *q = *state;
+	struct queue_work w;
+	queue_set_concurrency(q, 1000);
+	for (uint64_t i = 100; i > 0; i--)
+		add_one(q, i, "a", i % 3 == 0 ? 5 : 0);
+	uint64_t last = 0;
+	for (int i = 0; i < 67; i++) {
+		uint64_t id = take(q, 4, &w);
+		assert_true(id > last && id % 3 != 0);
+		last = id;
+	}
+	assert_int_equal(take(q, 4, &w), 0);
+	assert_int_equal(take(q, 5, &w), 3);
+}
+
+/* ---- K2: turns and limits --------------------------------------------------------------------- */
+
+static void destinations_take_turns(void **state)
+{
+	struct queue *q = *state;
+	struct queue_work w;
+	for (uint64_t i = 1; i <= 50; i++)
+		add_one(q, i, "busy", 0);
+	add_one(q, 51, "quiet", 0);
+	add_one(q, 52, "other", 0);
+	assert_int_equal(take(q, 1, &w), 1);
+	assert_int_equal(take(q, 1, &w), 51);
+	assert_int_equal(take(q, 1, &w), 52);
+	assert_int_equal(take(q, 1, &w), 2);
+	/* busy has its two. */
+	assert_int_equal(take(q, 1, &w), 0);
+	add_one(q, 53, "quiet", 0);
+	assert_int_equal(take(q, 1, &w), 53);
+	queue_set_concurrency(q, 3);
+	assert_int_equal(take(q, 1, &w), 3);
+	assert_int_equal(take(q, 1, &w), 0);
+	finish(q, &w, RECIPIENT_DELIVERED, 0, false, 1);
+	assert_int_equal(take(q, 1, &w), 4);
+}
+
+/* ---- K3: back-off ----------------------------------------------------------------------------- */
+
+static void an_unreachable_destination_backs_off(void **state)
+{
+	struct queue *q = *state;
+	struct queue_work w;
+	int64_t now = 1000, wait = QUEUE_BACK_OFF_MS;
+	for (uint64_t i = 1; i <= 40; i++)
+		add_one(q, i, "dead", 0);
+	add_one(q, 99, "alive", 0);
+	assert_int_equal(take(q, now, &w), 1);
+	finish(q, &w, RECIPIENT_DEFERRED, 10000000, true, now);
+	assert_int_equal(take(q, now, &w), 99);
+	/* One at a time, and from the second failure on with growing waits. */
+	assert_int_equal(take(q, now, &w), 2);
+	struct queue_work none;
+	assert_int_equal(take(q, now, &none), 0);
+	for (uint64_t i = 2; i < 12; i++) {
+		finish(q, &w, RECIPIENT_DEFERRED, 10000000, true, now);
+		assert_int_equal(take(q, now + wait - 1, &none), 0);
+		assert_true(queue_next_ms(q, now) == now + wait);
+		now += wait;
+		wait = wait * 2 < QUEUE_BACK_OFF_MAX_MS ? wait * 2 : QUEUE_BACK_OFF_MAX_MS;
+		assert_int_equal(take(q, now, &w), i + 1);
+	}
+	struct queue_entry e;
+	assert_true(queue_find(q, 30, 0, &e));
+	assert_false(e.active);
+	/* One success forgives all. */
+	finish(q, &w, RECIPIENT_DELIVERED, 0, false, now);
+	assert_int_equal(take(q, now, &w), 13);
+	assert_int_equal(take(q, now, &w), 14);
+	assert_int_equal(take(q, now, &none), 0);
+}
+
+static void retry_resets_a_destination(void **state)
+{
+	struct queue *q = *state;
+	struct queue_work w;
+	for (uint64_t i = 1; i <= 5; i++)
+		add_one(q, i, "dead", 0);
+	for (int i = 0; i < 2; i++) {
+		assert_true(take(q, 0, &w));
+		finish(q, &w, RECIPIENT_DEFERRED, 10000000, true, 0);
+	}
+	assert_int_equal(take(q, 1, &w), 0);
+	struct queue_entry e;
+	assert_true(queue_find(q, 3, 0, &e));
+	assert_int_equal(e.next_ms, QUEUE_BACK_OFF_MS);
+	queue_reset_destination(q, 3, 0);
+	assert_int_equal(take(q, 1, &w), 3);
+	assert_int_equal(take(q, 1, &w), 4);
+}
+
+/* Attempts that were under way together fail together: that is one failure, not twenty. */
+static void parallel_failures_count_once(void **state)
+{
+	struct queue *q = *state;
+	struct queue_work w[20], more;
+	queue_set_concurrency(q, 20);
+	for (uint64_t i = 1; i <= 30; i++)
+		add_one(q, i, "dead", 0);
+	for (int i = 0; i < 20; i++)
+		assert_true(take(q, 0, &w[i]));
+	for (int i = 0; i < 20; i++)
+		finish(q, &w[i], RECIPIENT_DEFERRED, 10000000, true, 0);
+	assert_true(queue_next_ms(q, 0) <= QUEUE_BACK_OFF_MS);
+	assert_true(take(q, QUEUE_BACK_OFF_MS, &more));
+}
+
+/* ---- K4: together ----------------------------------------------------------------------------- */
+
+static void recipients_of_a_destination_go_together(void **state)
+{
+	struct queue *q = *state;
+	struct queue_work w;
+	static struct queue_recipient list[400];
+	together = true;
+	for (uint32_t i = 0; i < 400; i++)
+		list[i] = (struct queue_recipient){.n = i,
+			.state = i == 7 ? RECIPIENT_HELD : RECIPIENT_READY,
+			.next_ms = i == 8 ? 500 : 0,
+			.domain = i % 2 ? STR("smart-a")
+				: i % 4     ? STR("smart-b")
+							: STR("other")};
+	queue_add(q, 1, 0, 0, list, 400);
+	queue_set_concurrency(q, 100);
+	uint32_t smart = 0, other = 0;
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(take(q, 0, &w), 1);
+		assert_true(w.count <= QUEUE_TOGETHER);
+		for (uint32_t k = 0; k < w.count; k++) {
+			assert_true(w.n[k] != 7 && w.n[k] != 8);
+			*(w.n[k] % 2 || w.n[k] % 4 ? &smart : &other) += 1;
+		}
+	}
+	assert_int_equal(smart, 299);
+	assert_int_equal(other, 99);
+	assert_int_equal(take(q, 0, &w), 0);
+	assert_int_equal(take(q, 500, &w), 1);
+	assert_int_equal(w.count, 1);
+	assert_int_equal(w.n[0], 8);
+	assert_true(queue_find(q, 1, 7, &(struct queue_entry){0}));
+}
+
+static void an_attempt_may_be_smaller(void **state)
+{
+	struct queue *q = *state;
+	struct queue_work w;
+	struct queue_recipient list[5];
+	for (uint32_t i = 0; i < 5; i++)
+		list[i] = (struct queue_recipient){.n = i, .state = RECIPIENT_READY, .domain = STR("a")};
+	queue_add(q, 1, 0, 0, list, 5);
+	assert_true(queue_take(q, 0, 3, &w));
+	assert_int_equal(w.count, 3);
+	assert_true(queue_take(q, 0, 3, &w));
+	assert_int_equal(w.count, 2);
+}
+
+/* ---- K5: suspects ----------------------------------------------------------------------------- */
+
+static void suspects_go_one_at_a_time(void **state)
+{
+	struct queue *q = *state;
+	struct queue_work w, suspect;
+	struct queue_recipient r = {.state = RECIPIENT_READY, .domain = STR("a")};
+	queue_add(q, 1, 0, 1, &r, 1);
+	r.domain = STR("b");
+	queue_add(q, 2, 0, 1, &r, 1);
+	add_one(q, 3, "c", 0);
+	assert_int_equal(take(q, 0, &suspect), 1);
+	assert_true(suspect.suspect);
+	assert_int_equal(take(q, 0, &w), 3);
+	assert_int_equal(take(q, 0, &w), 0);
+	finish(q, &suspect, RECIPIENT_DELIVERED, 0, false, 0);
+	assert_int_equal(take(q, 0, &w), 2);
+}
+
+/* A recipient that was due already when its message fell under suspicion. */
+static void a_death_makes_the_whole_message_a_suspect(void **state)
+{
+	struct queue *q = *state;
+	struct queue_work w, other;
+	struct queue_recipient list[2] = {
+		{.n = 0, .state = RECIPIENT_READY, .domain = STR("a")},
+		{.n = 1, .state = RECIPIENT_READY, .domain = STR("b")},
+	};
+	queue_add(q, 1, 0, 0, list, 2);
+	add_one(q, 2, "b", 0);
+	assert_int_equal(take(q, 0, &w), 1);
+	queue_done(q, &w, false, 1, 0);
+	queue_settle(q, 1, 0, RECIPIENT_DEFERRED, 100);
+	assert_int_equal(take(q, 0, &other), 2);
+	assert_int_equal(take(q, 0, &w), 1);
+	assert_true(w.suspect);
+	assert_int_equal(w.n[0], 1);
+	assert_int_equal(take(q, 200, &other), 0);
+	finish(q, &w, RECIPIENT_DELIVERED, 0, false, 200);
+	assert_int_equal(take(q, 200, &w), 1);
+}
+
+/* ---- routes change ---------------------------------------------------------------------------- */
+
+static void new_routes_regroup_what_waits(void **state)
+{
+	struct queue *q = *state;
+	struct queue_work w, before;
+	for (uint64_t i = 1; i <= 6; i++)
+		add_one(q, i, i % 2 ? "smart1" : "smart2", 0);
+	assert_int_equal(take(q, 0, &before), 1);
+	together = true;
+	queue_regroup(q);
+	struct queue_entry e;
+	assert_true(queue_find(q, 4, 0, &e));
+	assert_true(str_eq(e.destination, STR("connector smart")));
+	assert_true(take(q, 0, &w));
+	assert_true(take(q, 0, &w));
+	assert_int_equal(take(q, 0, &w), 0);
+	/* The one under way belongs to a destination that is no more. */
+	finish(q, &before, RECIPIENT_DEFERRED, 50, false, 0);
+	struct queue_counts c;
+	queue_count(q, &c);
+	assert_int_equal(c.destinations, 1);
+	together = false;
+	queue_regroup(q);
+	assert_true(queue_find(q, 4, 0, &e));
+	assert_true(str_eq(e.destination, STR("mx smart2")));
+	/* Back-off is forgotten with the route. */
+	assert_true(take(q, 60, &w));
+}
+
+/* ---- wishes ----------------------------------------------------------------------------------- */
+
+static void a_reserved_recipient_is_out_of_reach(void **state)
+{
+	struct queue *q = *state;
+	struct queue_work w;
+	add_one(q, 1, "a", 0);
+	assert_true(queue_reserve(q, 1, 0));
+	assert_false(queue_reserve(q, 1, 0));
+	assert_int_equal(take(q, 0, &w), 0);
+	queue_set_wish(q, 1, 0, WISH_HOLD);
+	assert_int_equal(queue_wish(q, 1, 0), WISH_HOLD);
+	queue_settle(q, 1, 0, RECIPIENT_READY, 0);
+	assert_int_equal(queue_wish(q, 1, 0), WISH_NONE);
+	assert_int_equal(take(q, 0, &w), 1);
+	assert_false(queue_reserve(q, 9, 0));
+}
+
+/* ---- all of it at random ---------------------------------------------------------------------- */
+
+enum { RANDOM_STEPS = 60000, RUNNING_MAX = 64 };
+
+/* Nothing is lost, nothing is in two hands, no limit is passed, whatever the order. */
+static void any_order_keeps_the_counts(void **state)
+{
+	struct queue *q = *state;
+	struct queue_work running[RUNNING_MAX];
+	unsigned n = 0;
+	uint64_t added = 0, settled = 0, next_id = 1;
+	int64_t now = 0;
+	struct queue_counts c;
+	srandom(7);
+	for (int step = 0; step < RANDOM_STEPS; step++) {
+		long r = random() % 100;
+		now += random() % 50;
+		if (r < 30) {
+			char domain[16];
+			struct queue_recipient list[3];
+			uint32_t count = (uint32_t)(random() % 3) + 1;
+			snprintf(domain, sizeof domain, "%s%ld", r < 15 ? "smart" : "d", random() % 20);
+			for (uint32_t i = 0; i < count; i++)
+				list[i] = (struct queue_recipient){.n = i * 2,
+					.state = random() % 10 ? RECIPIENT_READY : RECIPIENT_HELD,
+					.next_ms = now + random() % 300,
+					.domain = str_from_c(domain)};
+			queue_add(q, next_id++, now, random() % 50 == 0, list, count);
+			added += count;
+		} else if (r < 60) {
+			if (n < RUNNING_MAX && queue_take(q, now, QUEUE_TOGETHER, &running[n]))
+				n++;
+		} else if (r < 95) {
+			if (n == 0)
+				continue;
+			unsigned k = (unsigned)random() % n;
+			enum recipient_state to = random() % 3 ? RECIPIENT_DELIVERED : RECIPIENT_DEFERRED;
+			if (to == RECIPIENT_DELIVERED)
+				settled += running[k].count;
+			finish(q, &running[k], to, now + 100, to == RECIPIENT_DEFERRED && random() % 2, now);
+			running[k] = running[--n];
+		} else if (r < 97) {
+			uint64_t id = (uint64_t)random() % next_id;
+			if (queue_reserve(q, id, 0))
+				queue_settle(q, id, 0, random() % 2 ? RECIPIENT_HELD : RECIPIENT_READY, now);
+		} else if (r < 98) {
+			together = !together;
+			queue_regroup(q);
+		}
+		queue_count(q, &c);
+		assert_int_equal(c.ready + c.deferred + c.held + c.active, added - settled);
+	}
+	/* Everything comes out in the end. */
+	for (int i = 0; i < 1000000 && n + c.ready + c.deferred + c.active > 0; i++) {
+		while (n > 0) {
+			finish(q, &running[--n], RECIPIENT_DELIVERED, 0, false, now);
+		}
+		int64_t at = queue_next_ms(q, now);
+		if (at > now && at != QUEUE_NEVER)
+			now = at;
+		while (n < RUNNING_MAX && queue_take(q, now, QUEUE_TOGETHER, &running[n]))
+			n++;
+		queue_count(q, &c);
+	}
+	assert_int_equal(c.ready + c.deferred + c.active, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(each_recipient_is_at_one_place),
+		TEST(what_is_due_goes_in_order),
+		TEST(destinations_take_turns),
+		TEST(an_unreachable_destination_backs_off),
+		TEST(retry_resets_a_destination),
+		TEST(parallel_failures_count_once),
+		TEST(recipients_of_a_destination_go_together),
+		TEST(an_attempt_may_be_smaller),
+		TEST(suspects_go_one_at_a_time),
+		TEST(a_death_makes_the_whole_message_a_suspect),
+		TEST(new_routes_regroup_what_waits),
+		TEST(a_reserved_recipient_is_out_of_reach),
+		TEST(any_order_keeps_the_counts),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
