@@ -46,7 +46,8 @@ struct fiber {
 #endif
 };
 
-static struct {
+/* Of the thread with the loop; to all other threads there is no fiber, so their calls block. */
+static _Thread_local struct {
 	ucontext_t main_context;
 	struct fiber *running;
 	struct fiber *all;
