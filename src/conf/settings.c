@@ -73,7 +73,9 @@ const struct setting settings[] = {
 		.offset = FIELD(listen_https),
 		.roles = CONF_SERVE,
 		.effect = EFFECT_LISTENERS,
-		.text = "Where the web console is served. Empty: nowhere.",
+		.text = "Where the web console is to be served. This version has none: leave it empty, "
+				"nothing is "
+				"bound.",
 	},
 	{
 		.name = "smtp.tls",
@@ -439,7 +441,8 @@ const struct setting settings[] = {
 		.offset = FIELD(log_keep_ms),
 		.roles = CONF_SERVE,
 		.effect = EFFECT_AT_ONCE,
-		.text = "How long log files are kept; older ones are deleted.",
+		.text = "How long log files are kept, counted from the end of their day; older ones are "
+				"deleted.",
 	},
 };
 const size_t setting_count = sizeof settings / sizeof settings[0];

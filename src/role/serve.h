@@ -107,7 +107,8 @@ void sockets_close_control(struct serve *s);
 /* ---- serve_log.c */
 /* Opens today's file HOME/log/letterlock.<date>.<count> for appending. -1 with *err. */
 int logs_open(struct serve *s, struct err *err);
-/* Goes over to a new file when the day changes, and hands it to all roles. */
+/* Goes over to a new file when the day changes, and hands it to all roles; deletes those that
+ * log.keep keeps no longer. */
 void logs_watch(struct serve *s);
 
 #endif

@@ -3,6 +3,7 @@ message id, key=value, source file and line."""
 
 import re
 
+from letterlock import until
 from smtpclient import Raw, message, queue_id, send
 
 LINE = re.compile(
@@ -48,3 +49,18 @@ def test_L1_level_changes_live(road):
     assert not [line for line in road.home.log()[before:] if id in line]
     # What is needed to explain is there all the same, without a debug mode.
     assert "250" in road.home.cli("trace", id)
+
+
+def test_L1_old_files_go(new_home):
+    """log.keep: files of days long past are deleted, those of others never."""
+    home = new_home(log_keep="3650d")
+    home.serve()
+    folder = home.folder / "log"
+    old, new = folder / "letterlock.20200101.3", max(folder.glob("letterlock.*"))
+    for one in (old, folder / "letterlock.20200101.gz", folder / "letterlock.old"):
+        one.write_text("kept?\n")
+    home.cli("config", "set", "log.keep", "30d")
+    until(lambda: not old.exists(), "the old log file is gone", timeout=30)
+    assert new.exists()
+    assert (folder / "letterlock.20200101.gz").exists() and (folder / "letterlock.old").exists()
+    assert any("serve.log-purge" in line and "letterlock.20200101.3" in line for line in home.log())
