@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -268,7 +269,7 @@ static void outside_a_fiber_it_blocks(void **state)
 		char packet[100];
 		ssize_t n = recv(pair[1], packet, sizeof packet, 0);
 		packet[6] |= 1; /* the flag of an answer */
-		usleep(10000);
+		poll(NULL, 0, 10); /* a moment */
 		send(pair[1], packet, (size_t)n, 0);
 		_exit(0);
 	}
