@@ -20,6 +20,11 @@ void log_open(int fd, enum log_level level)
 	max_level = level;
 }
 
+void log_set_level(enum log_level level)
+{
+	max_level = level;
+}
+
 void log_reopen(int fd)
 {
 	if (out != STDERR_FILENO)

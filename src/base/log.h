@@ -22,6 +22,7 @@ struct log_context {
 
 /* Lines go to `fd` (at first standard error) up to and including `level`. */
 void log_open(int fd, enum log_level level);
+void log_set_level(enum log_level level);
 /* The same level, into another file; the one before is closed unless it is standard error. */
 void log_reopen(int fd);
 /* Sets whom the following lines speak of; NULL for nobody. The struct stays the caller's. */

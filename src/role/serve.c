@@ -212,6 +212,7 @@ static void on_apply(struct serve *s, struct ask_question *q)
 	conf_drop(s->conf);
 	s->conf = s->next_conf;
 	s->next_conf = NULL;
+	log_set_level((enum log_level)s->conf->log_level);
 	struct buf report;
 	buf_init(&report, 16 * 1024);
 	apply_all(s, &report);

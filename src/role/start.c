@@ -80,16 +80,17 @@ static void on_file(struct role *r, struct ask_question *q)
 static void on_conf(struct role *r, struct ask_question *q)
 {
 	struct str bytes;
-	if (!r->calls->conf || body_map(q->fd[0], ASK_LONG_MAX, &bytes, &q->err) != 0)
+	if (body_map(q->fd[0], ASK_LONG_MAX, &bytes, &q->err) != 0)
 		return;
 	struct conf *c = conf_unpack(bytes, &q->err);
 	body_unmap(bytes);
 	if (!c)
 		return;
-	uint64_t revision = c->revision;
-	if (r->calls->conf(r, c, &q->err) == 0)
+	if (!r->calls->conf || r->calls->conf(r, c, &q->err) == 0) {
+		log_set_level((enum log_level)c->log_level);
 		log_info("role.conf", "role=%s group=%s revision=%llu", r->name, r->group,
-			(unsigned long long)revision);
+			(unsigned long long)c->revision);
+	}
 	conf_drop(c);
 }
 

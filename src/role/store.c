@@ -114,13 +114,7 @@ static void site_changed(void *arg)
 {
 	struct store_role *r = arg;
 	store_set_site(r->store, r->admin.site);
-}
-
-/* The settings come from here: what serve hands back is in force already. */
-static int take_conf(struct role *role, struct conf *c, struct err *err)
-{
-	(void)role, (void)c, (void)err;
-	return 0;
+	log_set_level((enum log_level)r->admin.site->conf->log_level);
 }
 
 static void last_words(void *arg)
@@ -166,7 +160,7 @@ static void open_all(struct store_role *r)
 
 int main(void)
 {
-	static const struct role_calls calls = {.link = take_link, .conf = take_conf, .stop = stop};
+	static const struct role_calls calls = {.link = take_link, .stop = stop};
 	static struct store_role store;
 	static struct role role = {.name = "store", .calls = &calls, .arg = &store};
 	store.role = &role;
