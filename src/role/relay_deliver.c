@@ -51,15 +51,24 @@ int relay_check_message(const struct ask_deliver *m, struct err *err)
 
 /* ---- results ---- */
 
-/* Of two failures of the same recipient the one that says more: what a server replied before what we
- * met on the way to one, and what may pass before what will not. */
+/* How much a failure tells: what a server replied more than a session that broke, that more than a
+ * host we did not even reach. */
+static int weight(uint16_t code, struct str cause)
+{
+	if (code)
+		return 2;
+	return !str_starts(cause, STR("connect.")) && !str_starts(cause, STR("dns."));
+}
+
+/* Of two failures of the same recipient: what may pass before what will not, then what tells more,
+ * then what came last. */
 static bool says_more(const struct recipient_result *old, const struct smtp_failure *new)
 {
 	if (!old->cause.n)
 		return true;
 	if ((old->outcome == DELIVERY_PERM) != (new->outcome == DELIVERY_PERM))
 		return old->outcome == DELIVERY_PERM;
-	return new->code || !old->code;
+	return weight(new->code, new->cause) >= weight(old->code, old->cause);
 }
 
 static void note_failure(

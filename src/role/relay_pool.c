@@ -1,5 +1,6 @@
 #include "role/relay_pool.h"
 
+#include <assert.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
@@ -21,12 +22,18 @@ struct idle {
 struct relay_pool {
 	struct idle *first; /* the one that came last */
 	unsigned count;
-	bool watched; /* a fiber closes what is over */
+	struct fiber *watcher; /* closes what is over; NULL: there is nothing to watch */
 };
 
 struct relay_pool *relay_pool_new(void)
 {
 	return mem_new(sizeof(struct relay_pool));
+}
+
+void relay_pool_free(struct relay_pool *p)
+{
+	assert(!p->first && !p->watcher);
+	free(p);
 }
 
 /* Takes one out of the list and gives its connection. */
@@ -67,9 +74,9 @@ static void watch(void *arg)
 		if (left <= 0)
 			smtp_client_close(take_out(p, at));
 		else
-			fiber_sleep("for idle connections to run out", left);
+			fiber_park("for idle connections to run out", left);
 	}
-	p->watched = false;
+	p->watcher = NULL;
 }
 
 void relay_pool_put(
@@ -85,16 +92,18 @@ void relay_pool_put(
 	p->count++;
 	if (p->count > RELAY_IDLE_MAX)
 		smtp_client_close(take_out(p, ends_first(p)));
-	if (!p->watched) {
-		p->watched = true;
-		fiber_start("idle", watch, p);
-	}
+	if (p->watcher)
+		fiber_wake(p->watcher);
+	else
+		p->watcher = fiber_start("idle", watch, p);
 }
 
 void relay_pool_clear(struct relay_pool *p)
 {
 	while (p->first)
 		smtp_client_close(take_out(p, &p->first));
+	if (p->watcher)
+		fiber_wake(p->watcher);
 }
 
 /* ---- TLS contexts ---- */
@@ -113,6 +122,20 @@ struct relay_tls *relay_tls_new(void)
 	return t;
 }
 
+static void free_context(void *ctx)
+{
+	SSL_CTX_free(ctx);
+}
+
+void relay_tls_free(struct relay_tls *t)
+{
+	SSL_CTX_free(t->may);
+	SSL_CTX_free(t->encrypt);
+	SSL_CTX_free(t->verify);
+	map_free(t->connectors, free_context);
+	free(t);
+}
+
 int relay_tls_trust(struct relay_tls *t, struct str anchors, unsigned *ret_count, struct err *err)
 {
 	SSL_CTX *verify = tls_client_context(TLS_VERIFY, anchors, err);
@@ -122,11 +145,6 @@ int relay_tls_trust(struct relay_tls *t, struct str anchors, unsigned *ret_count
 	t->verify = verify;
 	*ret_count = tls_client_anchors(verify);
 	return 0;
-}
-
-static void free_context(void *ctx)
-{
-	SSL_CTX_free(ctx);
 }
 
 static SSL_CTX *connector_context(struct relay_tls *t, struct str trust, struct err *err)

@@ -11,6 +11,8 @@ enum { RELAY_IDLE_MAX = 200 };
 
 struct relay_pool;
 struct relay_pool *relay_pool_new(void);
+/* After relay_pool_clear() and a turn of the loop. */
+void relay_pool_free(struct relay_pool *p);
 /* The connection with this key that came last; the caller owns it then. NULL if there is none. */
 struct smtp_client *relay_pool_take(struct relay_pool *p, struct str key);
 /* Takes the connection over, closes it after `idle_ms` without use, or when there are more than
@@ -24,6 +26,7 @@ void relay_pool_clear(struct relay_pool *p);
 
 struct relay_tls;
 struct relay_tls *relay_tls_new(void);
+void relay_tls_free(struct relay_tls *t);
 /* The anchors of trust.store, as PEM. -1 with *err if they hold a damaged certificate: the old ones
  * stay (P2). *ret_count says how many there are. */
 int relay_tls_trust(struct relay_tls *t, struct str anchors, unsigned *ret_count, struct err *err);

@@ -1,5 +1,5 @@
-/* test_peer: a next hop for tests, in a thread of its own: one connection after another, each reply
- * as the test wishes. Everything fails loudly. */
+/* test_peer: a next hop for tests, a thread for each connection, each reply as the test wishes.
+ * Everything fails loudly. (size: a whole server, kept together so that a test needs one include.) */
 #ifndef SMTP_TEST_PEER_H
 #define SMTP_TEST_PEER_H
 
@@ -8,12 +8,15 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "io/stream.h"
+
+enum { PEER_CONNECTIONS_MAX = 64 };
 
 struct peer {
 	/* Wishes; what is NULL is answered with a plain yes. Replies with their CRLF. */
@@ -31,8 +34,17 @@ struct peer {
 
 	int fd;
 	uint16_t port;
-	pthread_t thread;
+	pthread_t thread, sessions[PEER_CONNECTIONS_MAX];
+	pthread_mutex_t lock; /* of `said` */
 };
+
+static inline void peer_note(struct peer *p, struct str line)
+{
+	pthread_mutex_lock(&p->lock);
+	buf_add(&p->said, line);
+	buf_add_c(&p->said, "\n");
+	pthread_mutex_unlock(&p->lock);
+}
 
 static inline void peer_say(struct stream *s, const char *wish, const char *otherwise)
 {
@@ -46,8 +58,7 @@ static inline bool peer_read_message(struct peer *p, struct stream *s)
 	while (stream_line(s, 2000, &line, NULL) == STREAM_LINE) {
 		if (str_eq(line, STR(".")))
 			return true;
-		buf_add(&p->said, line);
-		buf_add_c(&p->said, "\n");
+		peer_note(p, line);
 	}
 	return false;
 }
@@ -102,16 +113,24 @@ static inline bool peer_command(struct peer *p, struct stream *s, struct str lin
 	return true;
 }
 
-static inline void peer_session(struct peer *p, struct stream *s)
+struct peer_connection {
+	struct peer *peer;
+	int fd;
+};
+
+static inline void *peer_session(void *arg)
 {
+	struct peer_connection connection = *(struct peer_connection *)arg;
+	struct peer *p = connection.peer;
+	struct stream *s = stream_new_fd(connection.fd);
 	struct str line;
 	unsigned before = p->messages;
+	free(arg);
 	stream_set_timeout(s, 10000);
 	sleep(p->stay_silent); /* style: a thread of its own */
 	peer_say(s, p->greeting, "220 peer.example\r\n");
 	while (stream_line(s, 2000, &line, NULL) == STREAM_LINE) {
-		buf_add(&p->said, line);
-		buf_add_c(&p->said, "\n");
+		peer_note(p, line);
 		if (!peer_command(p, s, line))
 			break;
 		if (p->hang_up && p->messages - before == p->hang_up) {
@@ -120,6 +139,7 @@ static inline void peer_session(struct peer *p, struct stream *s)
 		}
 	}
 	stream_close(s);
+	return NULL;
 }
 
 static inline void *peer_run(void *arg)
@@ -127,8 +147,12 @@ static inline void *peer_run(void *arg)
 	struct peer *p = arg;
 	int fd;
 	while ((fd = accept(p->fd, NULL, NULL)) >= 0) {
-		p->connections++;
-		peer_session(p, stream_new_fd(fd));
+		struct peer_connection *c = mem_new(sizeof *c);
+		*c = (struct peer_connection){p, fd};
+		assert(p->connections < PEER_CONNECTIONS_MAX);
+		int failed = pthread_create(&p->sessions[p->connections++], NULL, peer_session, c);
+		assert(!failed);
+		(void)failed;
 	}
 	return NULL;
 }
@@ -140,6 +164,7 @@ static inline void peer_start(struct peer *p, const char *address, uint16_t port
 	socklen_t n = sizeof sa;
 	inet_pton(AF_INET, address, &sa.sin_addr);
 	buf_init(&p->said, 64 * 1024 * 1024);
+	pthread_mutex_init(&p->lock, NULL);
 	p->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	setsockopt(p->fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
 	int failed = bind(p->fd, (struct sockaddr *)&sa, sizeof sa) || listen(p->fd, 100) ||
@@ -150,11 +175,13 @@ static inline void peer_start(struct peer *p, const char *address, uint16_t port
 	p->port = ntohs(sa.sin_port);
 }
 
-/* Waits for the connection that is open. */
+/* Waits for the connections that are open. */
 static inline void peer_stop(struct peer *p)
 {
 	shutdown(p->fd, SHUT_RDWR);
 	pthread_join(p->thread, NULL);
+	for (unsigned i = 0; i < p->connections; i++)
+		pthread_join(p->sessions[i], NULL);
 	close(p->fd);
 }
 
