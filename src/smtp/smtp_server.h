@@ -1,6 +1,6 @@
 /* smtp_server: one SMTP session as server, from greeting to QUIT (RFC 5321). Reads top to bottom:
  * a table of verbs, a visible loop, one function per command. Knows its stream, its settings and
- * five questions; nothing of sockets, files or databases. */
+ * four questions; nothing of sockets, files or databases. */
 #ifndef SMTP_SMTP_SERVER_H
 #define SMTP_SMTP_SERVER_H
 
