@@ -347,6 +347,8 @@ static void test_keys_goes_and_comes_back(void **state)
 	shake_many(&s, 1);
 	assert_false(s.server_ok);
 	assert_false(s.client_ok);
+	assert_string_equal(
+		s.server_err.log, "TLS handshake: keys: nobody there to answer question 40");
 	link_keys("edge");
 	shake_many(&s, 1);
 	expect_good(&s);

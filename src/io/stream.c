@@ -152,8 +152,11 @@ static int pass_error(const struct stream *s, struct err *err)
 /* What OpenSSL says, emptied from its queue (fiber.h F1). */
 static int fail_tls(struct stream *s, const char *doing, int ssl_error, int saved_errno)
 {
-	unsigned long code = ERR_get_error();
+	const char *data = NULL;
+	unsigned long code = ERR_get_error_all(NULL, NULL, NULL, &data, NULL);
 	const char *reason = code ? ERR_reason_error_string(code) : NULL;
+	if (code && ERR_GET_LIB(code) == ERR_LIB_USER && data)
+		reason = data; /* our own code below OpenSSL says more than a number: why nobody signed */
 	if (!reason && ssl_error == SSL_ERROR_SYSCALL && saved_errno)
 		reason = strerror(saved_errno);
 	fail(s, doing, reason ? reason : "closed by the peer");
