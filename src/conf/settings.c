@@ -20,7 +20,7 @@ const struct setting settings[] = {
 		.type = SETTING_HOSTNAME,
 		.value = "localhost",
 		.offset = FIELD(hostname),
-		.roles = CONF_SERVE | CONF_EDGE | CONF_STORE | CONF_RELAY,
+		.roles = CONF_SERVE | CONF_SERVE | CONF_EDGE | CONF_STORE | CONF_RELAY,
 		.effect = EFFECT_NEW_SESSIONS,
 		.text =
 			"The name of this server: in its greeting, its EHLO to others, its Received lines and "
@@ -297,7 +297,7 @@ const struct setting settings[] = {
 		.min = 1,
 		.max = 1000,
 		.offset = FIELD(relay_concurrency),
-		.roles = CONF_STORE | CONF_RELAY,
+		.roles = CONF_STORE,
 		.effect = EFFECT_NEXT_ATTEMPT,
 		.text =
 			"Connections at a time to one destination. Lower it if a partner complains of too many "
@@ -391,7 +391,7 @@ const struct setting settings[] = {
 		.type = SETTING_PATH,
 		.value = "/usr/share/dns/root.key",
 		.offset = FIELD(dns_trust_anchor),
-		.roles = CONF_SERVE | CONF_RELAY,
+		.roles = CONF_SERVE,
 		.effect = EFFECT_NEXT_ATTEMPT,
 		.text = "The file with the DNSSEC keys of the root, kept up to date by the package "
 				"dns-root-data. "
@@ -413,7 +413,7 @@ const struct setting settings[] = {
 		.type = SETTING_PATH,
 		.value = "/etc/ssl/certs/ca-certificates.crt",
 		.offset = FIELD(trust_store),
-		.roles = CONF_SERVE | CONF_RELAY,
+		.roles = CONF_SERVE,
 		.effect = EFFECT_NEXT_ATTEMPT,
 		.text = "The file with the root certificates (PEM) that certificates of other servers are "
 				"checked "
