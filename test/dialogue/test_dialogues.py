@@ -79,7 +79,7 @@ class Player:
 
     def do_set(self, rest):
         key, _, value = rest.partition(" ")
-        self.before.setdefault(key, self.home.cli("config", "get", key).strip())
+        self.before.setdefault(key, self.home.setting(key))
         self.home.cli("config", "set", key, value)
 
     def do_tls(self, _):

@@ -115,6 +115,8 @@ class DnsStub:
         while True:
             try:
                 packet, peer = self.udp.recvfrom(4096)
+                if len(packet) < 12:  # stop() wakes us with nothing
+                    return
                 reply = self.answer(packet, True)
                 if reply:
                     self.udp.sendto(reply, peer)

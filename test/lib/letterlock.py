@@ -113,6 +113,9 @@ class Home:
         for name, value in settings.items():
             self.cli("config", "set", name.replace("_", ".", 1), value)
 
+    def setting(self, name):
+        return self.cli_json("config", "get", name)["value"]
+
     # -- life
 
     def setup(self):

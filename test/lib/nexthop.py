@@ -178,6 +178,9 @@ class Session:
             self.sender = rest[rest.find("<") + 1:rest.find(">")]
 
     def _rcpt(self, rest, line):
+        if self.mail_line is None:
+            self._say("503 5.5.1 MAIL first")
+            return
         address = rest[rest.find("<") + 1:rest.rfind(">")]
         if self._answer([f"RCPT {address}", "RCPT"], "250 2.1.5 ok").startswith("2"):
             self.recipients.append(address)
@@ -204,15 +207,15 @@ class Session:
         pieces, tail = [], b"\r\n"  # a dot may stand on the first line
         total = 0
         while True:
+            total += len(self.buffer)
+            if isinstance(drop, Drop) and total > drop.after:
+                raise Gone
             joined = tail + self.buffer
             end = joined.find(b"\r\n.\r\n")
             if end >= 0:
                 pieces.append(joined[:end + 2])
                 self.buffer = joined[end + 5:]
                 break
-            total += len(self.buffer)
-            if isinstance(drop, Drop) and total >= drop.after:
-                raise Gone
             cut = max(0, len(joined) - 4)
             pieces.append(joined[:cut])
             tail, self.buffer = joined[cut:], b""

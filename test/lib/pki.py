@@ -37,6 +37,14 @@ extendedKeyUsage = serverAuth
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 subjectAltName = {names}
+# Where an intermediate's certificate can be had, as public CAs say it.
+[linked]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature, keyEncipherment
+extendedKeyUsage = serverAuth
+authorityKeyIdentifier = keyid
+subjectAltName = {names}
+authorityInfoAccess = caIssuers;URI:http://ca.example/issuer.crt
 """
 
 
@@ -107,7 +115,8 @@ class Authority:
         """A server certificate for these DNS names (or addresses), valid in the given span."""
         tagged = [("IP:" if n.replace(".", "").isdigit() or ":" in n else "DNS:") + n
                   for n in names]
-        made = self._sign(names[0], ",".join(tagged), "server", from_days, until_days, key)
+        made = self._sign(names[0], ",".join(tagged), "linked" if self.parent else "server",
+                          from_days, until_days, key)
         made.chain = made.leaf.with_suffix(".chain")
         issuer, pems = self, [made.leaf.read_text()]
         while issuer.parent:

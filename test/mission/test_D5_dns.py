@@ -101,7 +101,7 @@ def test_D5_null_mx(resolving):
 def test_D5_domain_without_any_address(resolving):
     resolving.dns.put({("empty.example", "TXT"): ["there is a domain"]})
     send(resolving.home.smtp, message(), sender="", to="b@empty.example")
-    one = resolving.home.wait_state("b@empty.example", "deferred")
+    one = resolving.home.wait_state("b@empty.example", "bounced")
     assert one["cause"]["id"] == "dns.no-address"
 
 

@@ -29,7 +29,7 @@ def test_J5_one_command_tells_why(road, pki, known):
     told = admin.type(f"letterlock trace {what}")
     assert admin.steps == 1
     # What happened, whose fault, where, next step; with the dialogue and the TLS facts.
-    for word in ("tls.expired", "expired", "them", f"localhost:{road.hop.port}", "STARTTLS",
+    for word in ("tls.expired", "expired", "them", "connector hop", f"127.0.0.1:{road.hop.port}", "STARTTLS",
                  "TLSv1.3", "next"):
         assert word in told, (word, told)
     assert road.home.cli_json("trace", what)["cause"]["id"] == "tls.expired"

@@ -11,7 +11,7 @@ def test_usage(home):
                   ("status", "--nonsense")):
         done = home.run(*words)
         assert done.returncode == 2, (words, done)
-        assert "usage" in (done.stdout + done.stderr).lower()
+        assert "letterlock" in done.stdout + done.stderr, "says what is right"
 
 
 def test_version_and_help(home):
