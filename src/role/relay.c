@@ -14,12 +14,20 @@
 
 enum { FILE_MAX_BYTES = 16 * 1024 * 1024 };
 
+/* What a file from outside the home held when it was last good; empty if none is set. serve sends it
+ * with every change of settings; what has not changed is not worth a new context, or the loss of a
+ * cache. */
+struct file {
+	struct arena *arena;
+	struct str contents;
+	bool read;
+};
+
 struct relay {
 	struct relay_means now; /* what the next attempt works with */
 	struct ask_link *store;
-	struct arena *anchors_arena;
-	struct str anchors; /* contents of dns.trust_anchor */
-	unsigned running;   /* attempts */
+	struct file trust, anchors;
+	unsigned running; /* attempts */
 	struct fiber *stopping;
 };
 
@@ -76,16 +84,32 @@ static void take_link(struct role *role, const struct ask_link_peer *peer, int f
 	r->store = ask_link_new(fd, "store", answer_store, NULL, r);
 }
 
+static bool is_news(const struct file *f, struct str contents)
+{
+	return !f->read || !str_eq(f->contents, contents);
+}
+
+static void keep(struct file *f, struct str contents)
+{
+	arena_free(f->arena);
+	f->arena = arena_new();
+	f->contents = arena_dup(f->arena, contents);
+	f->read = true;
+}
+
 /* Damaged anchors change nothing: the last good ones go on serving (P2). */
 static void take_trust(struct relay *r, const struct ask_file *file, struct str contents)
 {
 	struct err err;
 	unsigned count;
+	if (!is_news(&r->trust, contents))
+		return;
 	if (relay_tls_trust(r->now.tls, contents, &count, &err) != 0) {
 		log_error("relay.trust", "file=%.*s err=\"%s\" the trust before stays", STR_ARG(file->path),
 			err.log);
 		return;
 	}
+	keep(&r->trust, contents);
 	r->now.trust_revision++;
 	relay_pool_clear(r->now.pool);
 	log_info("relay.trust", "file=%.*s anchors=%u", STR_ARG(file->path), count);
@@ -103,6 +127,8 @@ static void take_anchors(struct relay *r, const struct ask_file *file, struct st
 {
 	static const struct conf_addresses none;
 	struct err err;
+	if (!is_news(&r->anchors, contents))
+		return;
 	/* Before the first settings a resolver is made too: to see whether the anchors are good. */
 	struct resolver *resolver =
 		resolver_new(r->now.conf ? &r->now.conf->dns_servers : &none, contents, &err);
@@ -111,8 +137,7 @@ static void take_anchors(struct relay *r, const struct ask_file *file, struct st
 			STR_ARG(file->path), err.log);
 		return;
 	}
-	arena_reset(r->anchors_arena);
-	r->anchors = arena_dup(r->anchors_arena, contents);
+	keep(&r->anchors, contents);
 	set_resolver(r, resolver);
 	log_info("relay.anchors", "file=%.*s bytes=%zu", STR_ARG(file->path), contents.n);
 }
@@ -151,7 +176,7 @@ static int take_conf(struct role *role, struct conf *c, struct err *err)
 {
 	struct relay *r = role->arg;
 	if (!r->now.conf || !same_servers(r->now.conf, c)) {
-		struct resolver *resolver = resolver_new(&c->dns_servers, r->anchors, err);
+		struct resolver *resolver = resolver_new(&c->dns_servers, r->anchors.contents, err);
 		if (!resolver)
 			return -1;
 		set_resolver(r, resolver);
@@ -181,7 +206,6 @@ int main(void)
 	static struct role role = {.name = "relay", .calls = &calls, .arg = &relay};
 	relay.now.pool = relay_pool_new();
 	relay.now.tls = relay_tls_new();
-	relay.anchors_arena = arena_new();
 	role_hello(&role);
 	tls_init(); /* reads files of its own */
 	role_walls(&role);

@@ -296,7 +296,7 @@ static void hosts_beyond_us(void **state)
 static void the_next_host_takes_what_the_first_could_not(void **state)
 {
 	(void)state;
-	const struct peer firsts[] = {
+	static const struct peer firsts[] = {
 		{.greeting = "554 5.7.1 not from you\r\n"},
 		{.greeting = "421 busy\r\n"},
 		{.mail = "451 4.3.0 later\r\n"},

@@ -37,9 +37,11 @@ struct smtp_failure relay_dns_failure(
 	};
 	char rcode[16];
 	bool lasting = meanings[a->outcome].lasting && definite;
+	const char *answered =
+		a->outcome == DNS_TIMEOUT ? "no answer" : dns_rcode_name(a->rcode, rcode);
 	struct str text = arena_fmt(arena, "%.*s %s (%s%s%.*s, server %.*s)", STR_ARG(name),
-		meanings[a->outcome].text, dns_rcode_name(a->rcode, rcode), a->why.n ? ", " : "",
-		STR_ARG(a->why), STR_ARG(a->server));
+		meanings[a->outcome].text, answered, a->why.n ? ", " : "", STR_ARG(a->why),
+		STR_ARG(a->server));
 	return failure_make(
 		arena, lasting ? DELIVERY_PERM : DELIVERY_TEMP, meanings[a->outcome].cause, text);
 }

@@ -151,19 +151,20 @@ static void give_links(struct child *c)
 	}
 }
 
-/* A file from outside the home, as relay gets it. Its absence is told, not hidden. */
+/* A file from outside the home, as relay gets it. Its absence is told, not hidden; no path is an
+ * empty file, so that what was read before is forgotten. */
 static void give_file(struct child *c, const char *setting, struct str path)
 {
-	if (path.n == 0)
-		return;
 	struct arena *arena = arena_new();
 	struct ask_file file = {.setting = str_from_c(setting), .path = path};
 	struct stat st;
 	struct err err;
 	char *p = NULL;
 	int memory = -1;
-	int fd = open(arena_dup_c(arena, path), O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0 || fstat(fd, &st) != 0) {
+	int fd = path.n ? open(arena_dup_c(arena, path), O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
+	if (path.n == 0) {
+		memory = body_from_str(STR(""), setting, &err);
+	} else if (fd < 0 || fstat(fd, &st) != 0) {
 		file.error = arena_fmt(arena, "%s", strerror(errno));
 	} else if (!S_ISREG(st.st_mode) || st.st_size > OUTSIDE_FILE_MAX) {
 		file.error = STR("no regular file, or larger than 8 MB");
