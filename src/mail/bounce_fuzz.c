@@ -38,7 +38,9 @@ static void assert_message(struct str text, bool has_8bit)
 
 static void assert_boundary(struct str text)
 {
-	static const char before[] = "report-type=delivery-status;\r\n boundary=\"";
+	/* No text from outside can stand at the beginning of a line of the header. */
+	static const char before[] = "\nContent-Type: multipart/report; "
+								 "report-type=delivery-status;\r\n boundary=\"";
 	const char *at = memmem(text.p, text.n, before, sizeof before - 1);
 	assert(at);
 	struct str line, boundary = str_skip(text, (size_t)(at - text.p) + sizeof before - 1);

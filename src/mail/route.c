@@ -77,14 +77,6 @@ void route_key(const struct route *r, struct buf *out)
 	}
 }
 
-bool route_same(const struct route *a, const struct route *b)
-{
-	return str_eq(a->connector, b->connector) && str_eq_nocase(a->host, b->host) &&
-		(a->host.n || str_eq_nocase(a->domain, b->domain)) && a->port == b->port &&
-		a->tls == b->tls && str_eq(a->sni, b->sni) && str_eq(a->helo, b->helo) &&
-		str_eq(a->trust, b->trust);
-}
-
 /* ---- HOST:PORT ------------------------------------------------------------------------------ */
 
 /* A name whose last label is a number is a mistyped address (RFC 1123 2.1). */

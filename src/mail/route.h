@@ -55,11 +55,9 @@ struct route_table {
  * arguments. */
 struct route route_find(const struct route_table *t, const struct conf *c, struct str domain);
 /* Adds the name of the destination: "connector NAME", "host HOST:PORT" or "mx DOMAIN". What has the
- * same key waits in the same queue and may share a transaction. */
+ * same key waits in the same queue and may share a transaction. A connection that is used again must
+ * be alike in more: TLS level, names and trust (role/relay_deliver.c). */
 void route_key(const struct route *r, struct buf *out);
-/* True if a connection made for `a` may carry mail for `b`: same key, and nothing that was checked
- * or promised when it was opened (TLS level, names, trust) differs. */
-bool route_same(const struct route *a, const struct route *b);
 
 struct route_target {
 	struct str host; /* as written, without brackets */

@@ -42,7 +42,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_init(&key, 8192);
 	route_key(&r, &key);
 	assert(str_starts(buf_str(&key), r.host.n ? STR("host ") : STR("mx ")));
-	assert(route_same(&r, &r));
 	buf_done(&key);
 	free(copy);
 	return 0;

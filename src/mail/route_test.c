@@ -105,41 +105,6 @@ static void a_connector_brings_its_own(void **state)
 	conf_drop(c);
 }
 
-static void connections_are_shared_only_if_alike(void **state)
-{
-	(void)state;
-	struct conf *c = conf_new();
-	struct route a = route_find(&with_star, c, STR("a.example"));
-	struct route b = route_find(&with_star, c, STR("b.example"));
-	assert_true(route_same(&a, &b)); /* one smart host for both */
-	b.tls = TLS_VERIFY;
-	assert_false(route_same(&a, &b));
-	b = a;
-	b.trust = STR("other");
-	assert_false(route_same(&a, &b));
-	b = a;
-	b.sni = STR("other");
-	assert_false(route_same(&a, &b));
-	b = a;
-	b.helo = STR("other");
-	assert_false(route_same(&a, &b));
-	b = a;
-	b.port++;
-	assert_false(route_same(&a, &b));
-	b = a;
-	b.connector = STR("other");
-	assert_false(route_same(&a, &b));
-	b = a;
-	b.host = STR("other");
-	assert_false(route_same(&a, &b));
-	a = route_find(&without_star, c, STR("a.example"));
-	b = route_find(&without_star, c, STR("b.example"));
-	assert_false(route_same(&a, &b)); /* by MX: one domain each */
-	b = route_find(&without_star, c, STR("a.example"));
-	assert_true(route_same(&a, &b));
-	conf_drop(c);
-}
-
 static void targets_are_read(void **state)
 {
 	(void)state;
@@ -199,7 +164,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_that_fits_wins),
 		cmocka_unit_test(a_connector_brings_its_own),
-		cmocka_unit_test(connections_are_shared_only_if_alike),
 		cmocka_unit_test(targets_are_read),
 		cmocka_unit_test(bad_targets_are_explained),
 	};
