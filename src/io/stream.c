@@ -548,14 +548,43 @@ struct stream *stream_connect(const struct sockaddr *to, socklen_t to_len,
 	return s;
 }
 
+static void say_tls_end(struct stream *s)
+{
+	if (!s->ssl)
+		return;
+	ERR_clear_error();
+	SSL_shutdown(s->ssl);
+	ERR_clear_error();
+}
+
+void stream_linger(struct stream *s)
+{
+	char dropped[2048];
+	stream_flush(s, NULL);
+	if (s->fd < 0)
+		return;
+	say_tls_end(s);
+	if (shutdown(s->fd, SHUT_WR) != 0)
+		return;
+	int64_t until = clock_steady_ms() + STREAM_LINGER_MS;
+	for (size_t n = 0; n < STREAM_LINGER_BYTES;) {
+		ssize_t got = recv(s->fd, dropped, sizeof dropped, 0);
+		if (got > 0) {
+			n += (size_t)got;
+			continue;
+		}
+		int64_t left = until - clock_steady_ms();
+		if (got == 0 || errno != EAGAIN || left <= 0 ||
+			!fiber_fd_wait(s->wait, FIBER_READ, "for the peer to hang up", left))
+			return;
+	}
+}
+
 void stream_close(struct stream *s)
 {
 	if (!s)
 		return;
-	if (!s->dead && stream_flush(s, NULL) == 0 && s->ssl) {
-		ERR_clear_error();
-		SSL_shutdown(s->ssl);
-		ERR_clear_error();
-	}
+	if (!s->dead && stream_flush(s, NULL) == 0)
+		say_tls_end(s);
 	stream_free(s);
 }

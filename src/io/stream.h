@@ -74,6 +74,11 @@ struct ssl_st *stream_ssl(const struct stream *s);
  * log "connect to 192.0.2.1:25: Connection refused". `source` may be NULL. */
 struct stream *stream_connect(const struct sockaddr *to, socklen_t to_len,
 	const struct sockaddr *source, socklen_t source_len, int64_t timeout_ms, struct err *err);
+/* For a side that ends a conversation the other did not end: flushes, says that no more will come, and
+ * reads past what the peer still sends, for at most STREAM_LINGER_MS and STREAM_LINGER_BYTES. Closing
+ * with unread input makes TCP reset the connection, and the peer would lose our last words. */
+enum { STREAM_LINGER_MS = 2000, STREAM_LINGER_BYTES = 256 * 1024 };
+void stream_linger(struct stream *s);
 /* Sends TLS close_notify if there is TLS, then closes. */
 void stream_close(struct stream *s);
 

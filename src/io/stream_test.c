@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -161,6 +162,49 @@ static void a_slow_reader_slows_the_writer(void **state)
 	loop_done();
 }
 
+/* A client that goes on talking when we have ended must still be able to read why. */
+static void say_goodbye(void *arg)
+{
+	struct stream *s = stream_new_fd(*(int *)arg);
+	struct str line;
+	assert_int_equal(stream_line(s, 100, &line, NULL), STREAM_LINE);
+	stream_put(s, STR("421 enough\r\n"));
+	stream_linger(s);
+	stream_free(s);
+	loop_stop();
+}
+
+static void talk_on(void *arg)
+{
+	int fd = *(int *)arg;
+	char got[100];
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(send(fd, "RSET\r\n", 6, MSG_NOSIGNAL), 6);
+		fiber_sleep("a moment", 1);
+	}
+	assert_int_equal(recv(fd, got, sizeof got, 0), 12);
+	close(fd); /* which ends the server's lingering */
+}
+
+static void last_words_are_not_lost_to_a_reset(void **state)
+{
+	(void)state;
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof sa;
+	int listening = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(bind(listening, (struct sockaddr *)&sa, n), 0);
+	assert_int_equal(listen(listening, 1), 0);
+	getsockname(listening, (struct sockaddr *)&sa, &n);
+	assert_int_equal(connect(client, (struct sockaddr *)&sa, n), 0);
+	int server = accept(listening, NULL, NULL);
+	close(listening);
+	loop_init();
+	fiber_start("server", say_goodbye, &server);
+	fiber_start("client", talk_on, &client);
+	loop_run();
+	loop_done();
+}
+
 /* The last words of a peer that sends and closes in one breath must not wait for a time-out. */
 static void read_until_closed(void *arg)
 {
@@ -276,6 +320,7 @@ int main(void)
 		cmocka_unit_test(peek_leaves_what_was_not_skipped),
 		cmocka_unit_test(a_deadline_ends_a_peer_that_trickles),
 		cmocka_unit_test(a_slow_reader_slows_the_writer),
+		cmocka_unit_test(last_words_are_not_lost_to_a_reset),
 		cmocka_unit_test(a_close_right_after_data_is_seen),
 		cmocka_unit_test(bodies_are_sealed),
 		cmocka_unit_test(xfer_reads_back_only_what_is_whole),

@@ -100,6 +100,9 @@ void smtp_forget_hello(struct smtp_session *c)
 	smtp_reset_transaction(c);
 }
 
+/* The client's own end, after which it waits for ours. */
+static const char quit[] = "quit";
+
 /* ---- commands ---------------------------------------------------------------------------------- */
 
 /* RFC 5321 4.1.4: a new hello also forgets the transaction. */
@@ -156,7 +159,7 @@ static void command_quit(struct smtp_session *c, struct str argument)
 {
 	(void)argument;
 	smtp_reply(c, 221, "2.0.0", "%.*s closes the connection", STR_ARG(c->conf->hostname));
-	smtp_end(c, "quit");
+	smtp_end(c, quit);
 }
 
 /* RFC 5321 3.5.3 and 7.3: 252 gives no addresses away. */
@@ -378,7 +381,10 @@ static void session_end(struct smtp_session *c)
 {
 	struct err err;
 	err_clear(&err);
-	stream_flush(c->stream, &err);
+	if (c->ended == quit)
+		stream_flush(c->stream, &err);
+	else
+		stream_linger(c->stream);
 	log_info("smtp.close",
 		"client=%.*s why=\"%s\" messages=%" PRIu64 " commands=%" PRIu64 " errors=%" PRIu64,
 		STR_ARG(c->server->client), c->ended, c->messages, c->commands, c->errors);
