@@ -96,14 +96,30 @@ static void apply(struct admin *a, struct site *s, struct arena *arena)
 	a->apply_report = arena_dup(s->arena, answer.report);
 }
 
+/* One change or publication at a time. Waits until `until` (steady clock). */
+static int take_turn(struct admin *a, int64_t until, struct err *err)
+{
+	while (a->changing && clock_steady_ms() < until)
+		fiber_sleep("for another change of the settings", BUSY_STEP_MS);
+	if (a->changing)
+		return err_temp(err, NULL, "another change of the settings is under way");
+	a->changing = true;
+	return 0;
+}
+
 int admin_publish(struct admin *a, struct err *err)
 {
-	struct arena *arena = arena_new();
 	/* One that was made is handed out already. */
 	int made = certificates_ensure(a, STR("first start"), err);
-	int r = made < 0 ? -1 : made ? 0 : prepare(a, a->site, arena, err);
-	if (r == 0 && !made)
+	if (made)
+		return made < 0 ? -1 : 0;
+	if (take_turn(a, clock_steady_ms() + BUSY_MS, err) < 0)
+		return -1;
+	struct arena *arena = arena_new();
+	int r = prepare(a, a->site, arena, err);
+	if (r == 0)
 		apply(a, a->site, arena);
+	a->changing = false;
 	arena_free(arena);
 	return r;
 }
@@ -111,20 +127,18 @@ int admin_publish(struct admin *a, struct err *err)
 int admin_change_begin(struct admin *a, struct str who, struct err *err)
 {
 	int64_t until = clock_steady_ms() + BUSY_MS;
-	for (;;) {
-		if (!a->changing && site_begin(a->db, who, err) == 0) {
-			a->changing = true;
-			return 0;
-		}
-		if (!a->changing && err->kind != ERR_TEMP)
+	if (take_turn(a, until, err) < 0)
+		return -1;
+	/* An SQL editor may hold the file for a moment. */
+	while (site_begin(a->db, who, err) < 0) {
+		site_rollback(a->db);
+		if (err->kind != ERR_TEMP || clock_steady_ms() >= until) {
+			a->changing = false;
 			return -1;
-		if (clock_steady_ms() >= until)
-			break;
-		fiber_sleep("for another change of the settings", BUSY_STEP_MS);
+		}
+		fiber_sleep("for an editor of site.db", BUSY_STEP_MS);
 	}
-	if (a->changing)
-		err_temp(err, "settings busy", "another change of the settings is under way");
-	return -1;
+	return 0;
 }
 
 void admin_change_abandon(struct admin *a)

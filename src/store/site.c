@@ -14,6 +14,7 @@
 
 /* "LLsi": so that file(1) and we know whose database it is. */
 enum { APPLICATION_ID = 0x4c4c7369, SCHEMA_VERSION = 1 };
+enum { KEY_ID_TEXT = 64, SERVED_NAME_MAX = 253 };
 
 /* The tables people may edit. `section` and `name` make the key "section.name"; node and file are
  * for settings of one node and for those written to a file, empty here. */
@@ -258,6 +259,17 @@ static int load_settings(struct loading *l)
 	return r;
 }
 
+/* A port that no editor should have written: 0, to which nothing connects, so mail waits and the
+ * finding says why; going another way could mean going unprotected. */
+static uint16_t load_port(struct loading *l, struct str name, int64_t port)
+{
+	if (port >= 1 && port <= UINT16_MAX)
+		return (uint16_t)port;
+	add_finding(l, name, arena_fmt(l->site->arena, "%lld", (long long)port),
+		"ports go from 1 to 65535; mail that goes this way waits until the row is mended");
+	return 0;
+}
+
 static int load_domains(struct loading *l)
 {
 	int r;
@@ -270,7 +282,7 @@ static int load_domains(struct loading *l)
 		struct route_domain *d = vec_add(&list, NULL);
 		d->name = arena_dup(a, db_str(q, 0));
 		d->host = arena_dup(a, db_str(q, 1));
-		d->port = (uint16_t)db_int(q, 2);
+		d->port = load_port(l, d->name, db_int(q, 2));
 	}
 	l->site->routes.domains = settle(l->site, &list, &l->site->routes.domain_count);
 	return r;
@@ -286,9 +298,9 @@ static int load_connectors(struct loading *l)
 		"SELECT name, lower(host), port, lower(for_domain), tls, trust, helo, sni FROM connector"
 		" ORDER BY 1");
 	while ((r = db_step(q, l->err)) > 0) {
-		struct route_connector k = {.port = (uint16_t)db_int(q, 2)};
+		struct route_connector k = {.name = arena_dup(a, db_str(q, 0))};
+		k.port = load_port(l, k.name, db_int(q, 2));
 		k.has_tls = db_str(q, 4).n > 0;
-		k.name = arena_dup(a, db_str(q, 0));
 		if (k.has_tls && !tls_level_parse(db_str(q, 4), &k.tls)) {
 			/* Silently weaker than meant would break P2: the strictest level instead. */
 			k.tls = TLS_VERIFY;
@@ -306,6 +318,20 @@ static int load_connectors(struct loading *l)
 	return r;
 }
 
+/* What a snapshot takes (conf/snapshot.c): a damaged row must not keep all others from the edges. */
+static bool certificate_ok(const struct site_certificate *c)
+{
+	static const struct str begin = {"-----BEGIN CERTIFICATE-----", 27};
+	struct str rest = c->serves, name;
+	while (str_split(&rest, ' ', &name))
+		if (name.n > SERVED_NAME_MAX)
+			return false;
+	for (size_t i = 0; i < c->facts.key_id.n; i++)
+		if (!strchr("0123456789abcdef", c->facts.key_id.p[i]))
+			return false;
+	return c->facts.key_id.n == KEY_ID_TEXT && memmem(c->chain.p, c->chain.n, begin.p, begin.n);
+}
+
 static int load_certificates(struct loading *l)
 {
 	int r;
@@ -318,7 +344,7 @@ static int load_certificates(struct loading *l)
 		" (SELECT group_concat(name, ' ') FROM serving WHERE certificate = id)"
 		" FROM certificate ORDER BY id DESC");
 	while ((r = db_step(q, l->err)) > 0) {
-		struct site_certificate *c = vec_add(&list, NULL);
+		struct site_certificate row = {0}, *c = &row;
 		c->id = (uint64_t)db_int(q, 0);
 		c->facts.names = arena_dup(a, db_str(q, 1));
 		c->facts.subject = arena_dup(a, db_str(q, 2));
@@ -333,6 +359,11 @@ static int load_certificates(struct loading *l)
 		c->imported_ms = db_int(q, 11);
 		c->imported_by = arena_dup(a, db_str(q, 12));
 		c->serves = arena_dup(a, db_str(q, 13));
+		if (certificate_ok(c))
+			vec_add(&list, c);
+		else
+			add_finding(l, arena_fmt(a, "certificate %llu", (unsigned long long)c->id),
+				c->facts.names, "the row is damaged; import the certificate again");
 	}
 	l->site->certificates = settle(l->site, &list, &l->site->certificate_count);
 	return r;
@@ -398,7 +429,10 @@ int site_begin(struct site_db *s, struct str by, struct err *err)
 	int64_t last = 0;
 	/* Exclusive from the start: what was tried under ASK_PREPARE cannot fail for a lock later. */
 	if (db_exec(s->db, "BEGIN EXCLUSIVE", err) < 0)
-		return -1;
+		return db_failure(s->db) == DB_BUSY
+			? err_temp(err, NULL,
+				  "another program has site.db open for a change; end it there and try again")
+			: -1;
 	s->changing = true;
 	s->now_ms = clock_wall_ms();
 	s->changes = 0;

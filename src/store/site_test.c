@@ -227,13 +227,16 @@ static void an_unknown_tls_level_of_a_connector_is_the_strictest(void **state)
 	site_drop(s);
 }
 
+#define CHAIN "-----BEGIN CERTIFICATE-----\n"
+#define KEY_ID "00000000000000000000000000000000000000000000000000000000000000aa"
+
 static void put_certificate(struct fixture *f, const char *names, const char *thumbprint)
 {
 	uint64_t revision;
 	struct site_certificate c = {.facts = {.names = str_from_c(names),
 									 .thumbprint = str_from_c(thumbprint),
-									 .key_id = str_from_c(thumbprint)},
-		.chain = STR("PEM")};
+									 .key_id = STR(KEY_ID)},
+		.chain = STR(CHAIN)};
 	assert_int_equal(site_begin(f->db, STR("x"), NULL), 0);
 	assert_int_equal(site_put_certificate(f->db, &c, NULL), 0);
 	assert_int_equal(site_commit(f->db, &revision, NULL), 0);
@@ -253,12 +256,26 @@ static void a_new_certificate_takes_over_its_names_only(void **state)
 	/* The one for server.hostname is the default: first of the snapshot. */
 	assert_int_equal(s->conf->certificate_count, 2);
 	assert_true(str_eq(s->conf->certificates[0].name, STR("b.example")));
-	assert_true(str_eq(s->conf->certificates[0].key_id, STR("two")));
 	put_certificate(f, "a.example", "three");
 	site_drop(s);
 	s = load(f);
 	assert_int_equal(s->certificate_count, 3);
 	assert_int_equal(s->certificates[2].serves.n, 0); /* kept, serves nothing */
+	site_drop(s);
+}
+
+static void damaged_rows_are_told_and_not_used(void **state)
+{
+	struct fixture *f = *state;
+	put_certificate(f, "a.example", "one");
+	put_certificate(f, "b.example", "two");
+	edit(f, "UPDATE certificate SET key_id = '../../etc/passwd' WHERE id = 2");
+	edit(f, "INSERT INTO connector (name, host, port) VALUES ('hop', 'h.example', 70000)");
+	struct site *s = load(f);
+	assert_int_equal(s->certificate_count, 1);
+	assert_int_equal(s->conf->certificate_count, 1);
+	assert_int_equal(site_connector(s, STR("hop"))->port, 0);
+	assert_int_equal(s->finding_count, 2);
 	site_drop(s);
 }
 
@@ -293,6 +310,7 @@ int main(void)
 		TEST(domains_and_connectors_come_and_go),
 		TEST(an_unknown_tls_level_of_a_connector_is_the_strictest),
 		TEST(a_new_certificate_takes_over_its_names_only),
+		TEST(damaged_rows_are_told_and_not_used),
 		TEST(what_is_no_site_db_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
