@@ -498,7 +498,7 @@ static void the_worst_case_fits(void **state)
 	struct buf out;
 	bool has_8bit;
 	b.body = str_make(header, sizeof header);
-	write_it(&b, &out, false);
+	assert_has(write_it(&b, &out, false), "\r\n    TLS:\r\n    xxxxxxxx");
 	for (size_t i = 0, line = 0; i < out.n; i++) {
 		line = out.p[i] == '\n' ? 0 : line + 1;
 		assert_true(line <= 999); /* with CR */

@@ -85,6 +85,7 @@ enum bounce_action bounce_gravest(const struct bounce *b)
 static void put_reply(const struct bounce_recipient *r, struct buf *out)
 {
 	struct str text = str_take(r->text, WORDS_MAX / 2);
+	struct str tls = str_take(r->tls, WORDS_MAX / 4);
 	bool twice = r->enhanced.n && str_starts(text, r->enhanced);
 	if (r->code && r->remote_host.n)
 		put_line(out, 4, "%.*s (%.*s) said%s%.*s:", STR_ARG(r->remote_host),
@@ -96,8 +97,8 @@ static void put_reply(const struct bounce_recipient *r, struct buf *out)
 			twice || r->enhanced.n == 0 ? "" : " ", STR_ARG(text));
 	else if (text.n)
 		put_line(out, 6, "%.*s", STR_ARG(text));
-	if (r->tls.n)
-		put_line(out, 4, "TLS: %.*s", STR_ARG(r->tls));
+	if (tls.n)
+		put_line(out, 4, "TLS: %.*s", STR_ARG(tls));
 	else if (r->code)
 		put_line(out, 4, "TLS: none, the connection was in clear.");
 }
