@@ -162,6 +162,14 @@ static void a_slow_reader_slows_the_writer(void **state)
 	loop_done();
 }
 
+static int talkers;
+
+static void talker_done(void)
+{
+	if (--talkers == 0)
+		loop_stop();
+}
+
 /* A client that goes on talking when we have ended must still be able to read why. */
 static void say_goodbye(void *arg)
 {
@@ -171,7 +179,7 @@ static void say_goodbye(void *arg)
 	stream_put(s, STR("421 enough\r\n"));
 	stream_linger(s);
 	stream_free(s);
-	loop_stop();
+	talker_done();
 }
 
 static void talk_on(void *arg)
@@ -184,6 +192,7 @@ static void talk_on(void *arg)
 	}
 	assert_int_equal(recv(fd, got, sizeof got, 0), 12);
 	close(fd); /* which ends the server's lingering */
+	talker_done();
 }
 
 static void last_words_are_not_lost_to_a_reset(void **state)
@@ -199,6 +208,7 @@ static void last_words_are_not_lost_to_a_reset(void **state)
 	int server = accept(listening, NULL, NULL);
 	close(listening);
 	loop_init();
+	talkers = 2;
 	fiber_start("server", say_goodbye, &server);
 	fiber_start("client", talk_on, &client);
 	loop_run();
