@@ -559,7 +559,7 @@ static void say_tls_end(struct stream *s)
 
 void stream_linger(struct stream *s)
 {
-	char dropped[2048];
+	char dropped[1024];
 	stream_flush(s, NULL);
 	if (s->fd < 0)
 		return;
