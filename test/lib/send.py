@@ -4,6 +4,7 @@ usage: python3 test/lib/send.py HOST:PORT RECIPIENT [FILE]        FILE: its body
 
 import sys
 from email.message import EmailMessage
+from email.policy import SMTP as CRLF
 from email.utils import formatdate, make_msgid
 from pathlib import Path
 from smtplib import SMTP
@@ -13,7 +14,7 @@ from smtpclient import trusting
 
 def main(server, recipient, file=None):
     host, port = server.rsplit(":", 1)
-    letter = EmailMessage()
+    letter = EmailMessage(policy=CRLF)
     letter["From"] = "newcomer@client.example"
     letter["To"] = recipient
     letter["Subject"] = "A letter on its road"
