@@ -59,7 +59,8 @@ static struct ask_deliver message;
 static struct ask_deliver_answer answer;
 static uint16_t port;
 
-static const struct str body = {"Subject: x\r\n\r\nhello\r\n", 21};
+static const struct str small = {"Subject: x\r\n\r\nhello\r\n", 21};
+static struct str body;
 
 static int start(void **state)
 {
@@ -91,6 +92,7 @@ static int setup(void **state)
 	struct err err;
 	struct conf_addresses servers = {.at = &dns.address, .n = 1};
 	arena = arena_new();
+	body = small;
 	means = (struct relay_means){.conf = conf_new(),
 		.resolver = resolver_new(&servers, STR(""), &err),
 		.pool = relay_pool_new(),
@@ -432,6 +434,31 @@ static void idle_connections_run_out(void **state)
 	peer_free(&first);
 }
 
+/* Larger than the pieces it is sent in, a dot at the start of each line. */
+static void a_large_message(void **state)
+{
+	(void)state;
+	enum { LINES = 50000 };
+	static const char line[] = ".a line of fifty bytes, which begins with a dot.\r\n";
+	struct peer first = {0};
+	struct buf large, want;
+	buf_init(&large, 8 * 1024 * 1024);
+	buf_init(&want, 8 * 1024 * 1024);
+	buf_add_c(&large, "Subject: x\r\n\r\n");
+	buf_add_c(&want, "DATA\nReceived: here\nSubject: x\n\n");
+	for (int i = 0; i < LINES; i++) {
+		buf_add_c(&large, line);
+		buf_addf(&want, ".%.*s\n", (int)sizeof line - 3, line);
+	}
+	body = buf_str(&large);
+	peers_start(&first, NULL);
+	expect(&deliver_by_mx("two.example", 1)[0], DELIVERY_DONE, "");
+	assert_non_null(strstr(buf_c(&first.said), buf_c(&want)));
+	peers_stop(&first, NULL);
+	buf_done(&large);
+	buf_done(&want);
+}
+
 /* ---- TLS ---- */
 
 static void levels(void **state)
@@ -558,6 +585,7 @@ int main(void)
 		TEST(one_connection_for_many_messages),
 		TEST(an_idle_connection_that_ended_is_replaced_in_silence),
 		TEST(idle_connections_run_out),
+		TEST(a_large_message),
 		TEST(levels),
 		TEST(a_broken_handshake),
 		TEST(envelopes_that_would_break_a_command),

@@ -6,7 +6,7 @@
 
 #include <inttypes.h>
 
-#include "base/clock.h"
+#include "io/fiber.h"
 #include "smtp/smtp_client_session.h"
 #include "wire/smtp_data.h"
 
@@ -174,11 +174,25 @@ static bool read_end_of_data(struct transaction *t)
 
 /* ---- the message ---- */
 
+/* The next piece of *rest, which moves. Between the pieces of a large message the other sessions have
+ * their turn, even if this peer takes all we have. */
+static struct str next_piece(struct str *rest)
+{
+	enum { PIECE = 1024 * 1024 };
+	struct str piece = str_take(*rest, PIECE);
+	*rest = str_skip(*rest, PIECE);
+	if (rest->n)
+		fiber_sleep("for the others to have their turn", 0);
+	return piece;
+}
+
 static void put_stuffed(struct smtp_client *c, struct smtp_stuff *stuff, struct str content)
 {
-	struct str run;
-	while (!stream_dead(c->stream) && smtp_stuff_write(stuff, &content, &run))
-		stream_put(c->stream, run);
+	while (content.n && !stream_dead(c->stream)) {
+		struct str run, piece = next_piece(&content);
+		while (smtp_stuff_write(stuff, &piece, &run))
+			stream_put(c->stream, run);
+	}
 }
 
 /* All of it is out when this returns true; so a connection lost before cannot have delivered it. */
@@ -300,13 +314,16 @@ static void transact(struct transaction *t)
  * without meaning something else to the next server (RFC 5321 2.3.8). */
 static bool lines_are_strict(struct str s)
 {
-	const char *end = s.p + s.n;
 	size_t ends = 0, returns = 0;
-	for (const char *p = s.p; p < end && (p = memchr(p, '\n', (size_t)(end - p))); p++, ends++)
-		if (p == s.p || p[-1] != '\r')
-			return false;
-	for (const char *p = s.p; p < end && (p = memchr(p, '\r', (size_t)(end - p))); p++)
-		returns++;
+	for (struct str rest = s; rest.n;) {
+		struct str piece = next_piece(&rest);
+		const char *p, *end = piece.p + piece.n;
+		for (p = piece.p; p < end && (p = memchr(p, '\n', (size_t)(end - p))); p++, ends++)
+			if (p == s.p || p[-1] != '\r')
+				return false;
+		for (p = piece.p; p < end && (p = memchr(p, '\r', (size_t)(end - p))); p++)
+			returns++;
+	}
 	return returns == ends;
 }
 
