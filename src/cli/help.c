@@ -168,7 +168,7 @@ void help_man(struct buf *out)
 		".TH LETTERLOCK 1 \"\" \"letterlock %s\"\n"
 		".SH NAME\nletterlock \\- a mail server whose TLS explains itself\n"
 		".SH SYNOPSIS\n.B letterlock\n[\\fB\\-\\-home\\fR \\fIDIR\\fR] [\\fB\\-\\-json\\fR]\n"
-		".I subcommand\n...\n"
+		".I subcommand\n\\&...\n"
 		".SH DESCRIPTION\n"
 		"One command sets an installation up, serves it, and asks and changes everything while it "
 		"runs.\n"

@@ -326,9 +326,11 @@ static bool certificate_ok(const struct site_certificate *c)
 	while (str_split(&rest, ' ', &name))
 		if (name.n > SERVED_NAME_MAX)
 			return false;
-	for (size_t i = 0; i < c->facts.key_id.n; i++)
-		if (!strchr("0123456789abcdef", c->facts.key_id.p[i]))
+	for (size_t i = 0; i < c->facts.key_id.n; i++) {
+		char digit = c->facts.key_id.p[i];
+		if (!ascii_is_digit(digit) && !(digit >= 'a' && digit <= 'f'))
 			return false;
+	}
 	return c->facts.key_id.n == KEY_ID_TEXT && memmem(c->chain.p, c->chain.n, begin.p, begin.n);
 }
 
