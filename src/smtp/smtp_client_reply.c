@@ -161,8 +161,8 @@ bool smtp_client_reply(
 	} while (parsed == PARSE_MORE);
 	if (parsed != PARSE_DONE)
 		return out_of_step(c, state, "sent what is no SMTP reply", ret);
-	record_add(
-		c->record, EVENT_RECEIVED, "%u %.*s", c->reply.code, STR_ARG(smtp_client_reply_text(c)));
+	record_add(c->record, EVENT_RECEIVED, "%u %s%s%.*s", c->reply.code, c->reply.enhanced,
+		*c->reply.enhanced ? " " : "", STR_ARG(smtp_client_reply_text(c)));
 	if (c->reply.code != CLOSING_CHANNEL)
 		return true;
 	c->closing = true;
