@@ -200,9 +200,9 @@ class Home:
     # -- roles
 
     def roles(self):
-        """The roles that run, by name: {"mx": pid, "store": pid, ...}."""
+        """The roles that run under serve, by name: {"mx": pid, "store": pid, ...}."""
         return {one["role"]: one["pid"] for one in self.cli_json("service", "list")["roles"]
-                if one["state"] == "running"}
+                if one["state"] == "running" and one["role"] != "serve"}
 
     def children(self):
         """The processes under serve."""

@@ -43,7 +43,7 @@ def test_D6_permanent(two_hops):
     assert one["last"]["code"] == 550 and one["last"]["enhanced"] == "5.1.1"
     assert "no such mailbox here" in one["last"]["text"]
     assert one["last"]["command"].startswith("RCPT")
-    assert one["cause"]["id"] == "reply.no-mailbox" and one["cause"]["owner"] == "the sender"
+    assert one["cause"]["id"] == "reply.no-mailbox" and one["cause"]["owner"] == "sender"
     assert one["attempts"] == 1
 
     letter, plain, (per_message, per_recipient) = bounce(two_hops.hop)
