@@ -21,7 +21,7 @@ static const struct {
 	{"secp521r1", "p521"},
 };
 
-enum { RSA_BITS_MIN = 2048, RSA_BITS_MAX = 8192 };
+enum { RSA_BITS_MIN = 2048, RSA_BITS_MAX = 4096 };
 
 char *key_id(const EVP_PKEY *key, char dst[KEY_ID_TEXT])
 {

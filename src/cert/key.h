@@ -22,7 +22,7 @@ char *key_type(const struct evp_pkey_st *key, char dst[KEY_TYPE_TEXT]);
  * PKCS#1, SEC1. NULL with *err: says whether a passphrase is missing or wrong, or what is damaged.
  * Free with EVP_PKEY_free(), which wipes it. */
 struct evp_pkey_st *key_read(struct str bytes, struct str passphrase, struct err *err);
-/* 0 if we use keys of this kind: RSA of 2048 to 8192 bits, P-256, P-384, P-521, Ed25519. -1 with
+/* 0 if we use keys of this kind: RSA of 2048 to 4096 bits, P-256, P-384, P-521, Ed25519. -1 with
  * *err: why not, and what to do. The public half is enough. */
 int key_check(const struct evp_pkey_st *key, struct err *err);
 /* Adds the private key as unencrypted PKCS#8 PEM. The caller wipes `out`. */

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -19,8 +20,9 @@
 #include "cert/self_sign.h"
 #include "cert/sign_rule.h"
 #include "io/body.h"
+#include "io/fiber.h"
 
-enum { SIGNATURE_MAX = 1024 };
+enum { SIGNATURE_MAX = 512, /* RSA of 4096 bits */ TURN_MS = 10 };
 #define NEW_PREFIX ".new-"
 
 struct keys {
@@ -213,11 +215,38 @@ static int keep(
 
 /* ---- the four questions ---- */
 
+/* Called again and again while an RSA key is searched for, which takes seconds: lets handshakes pass
+ * in between. */
+static int let_others_run(EVP_PKEY_CTX *ctx)
+{
+	int64_t *since = EVP_PKEY_CTX_get_app_data(ctx);
+	if (clock_steady_ms() - *since >= TURN_MS && ERR_peek_error() == 0) {
+		fiber_sleep("for others while it makes a key", 0);
+		*since = clock_steady_ms();
+	}
+	return 1;
+}
+
+static EVP_PKEY *generate_rsa(int bits)
+{
+	EVP_PKEY *key = NULL;
+	int64_t since = clock_steady_ms();
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	if (ctx && EVP_PKEY_keygen_init(ctx) == 1 && EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, bits) == 1) {
+		EVP_PKEY_CTX_set_app_data(ctx, &since);
+		EVP_PKEY_CTX_set_cb(ctx, let_others_run);
+		if (EVP_PKEY_generate(ctx, &key) != 1)
+			key = NULL;
+	}
+	EVP_PKEY_CTX_free(ctx);
+	return key;
+}
+
 static EVP_PKEY *generate(struct str type)
 {
 	static const struct {
 		const char *type;
-		unsigned rsa_bits;
+		int rsa_bits;
 	} rsa[] = {{"rsa2048", 2048}, {"rsa3072", 3072}, {"rsa4096", 4096}};
 	if (str_eq(type, STR("p256")))
 		return EVP_EC_gen("P-256");
@@ -225,7 +254,7 @@ static EVP_PKEY *generate(struct str type)
 		return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 	for (size_t i = 0; i < sizeof rsa / sizeof *rsa; i++)
 		if (str_eq(type, str_from_c(rsa[i].type)))
-			return EVP_RSA_gen(rsa[i].rsa_bits);
+			return generate_rsa(rsa[i].rsa_bits);
 	return NULL;
 }
 
@@ -245,12 +274,22 @@ int keys_make(struct keys *k, struct str type, struct arena *arena, struct ask_k
 	return keep(k, key, arena, ret, err);
 }
 
-/* The private half must belong to the public half, or each signature would fail at the peer. */
+/* The private half must belong to the public half, or each signature would fail at the peer. Trying
+ * it is quicker than the library's own check, which looks for primes again. */
 static int check_pair(EVP_PKEY *key, struct err *err)
 {
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
-	bool ok = ctx && EVP_PKEY_pairwise_check(ctx) == 1;
-	EVP_PKEY_CTX_free(ctx);
+	static const unsigned char text[] = "a trial";
+	unsigned char signature[SIGNATURE_MAX];
+	size_t n = sizeof signature;
+	const char *digest = EVP_PKEY_is_a(key, "ED25519") ? NULL : "SHA256";
+	EVP_MD_CTX *sign = EVP_MD_CTX_new(), *verify = EVP_MD_CTX_new();
+	bool ok = sign && verify &&
+		EVP_DigestSignInit_ex(sign, NULL, digest, NULL, NULL, key, NULL) == 1 &&
+		EVP_DigestSign(sign, signature, &n, text, sizeof text) == 1 &&
+		EVP_DigestVerifyInit_ex(verify, NULL, digest, NULL, NULL, key, NULL) == 1 &&
+		EVP_DigestVerify(verify, signature, n, text, sizeof text) == 1;
+	EVP_MD_CTX_free(sign);
+	EVP_MD_CTX_free(verify);
 	ERR_clear_error();
 	return ok ? 0
 			  : err_say(err, "the private key is damaged: its two halves do not belong together");
@@ -291,7 +330,7 @@ int keys_self_sign(struct keys *k, const struct ask_self_sign *q, struct arena *
 	return status;
 }
 
-static int sign(
+static int sign_text(
 	const struct held_key *held, const struct ask_sign *q, unsigned char *signature, size_t *n)
 {
 	char digest[32];
@@ -321,9 +360,9 @@ int keys_sign(struct keys *k, const struct ask_sign *q, struct arena *arena,
 	if (!sign_rule_algorithm(form, str_from_c(held->type), q->digest, q->pss, q->salt_length))
 		return err_say(err, "refused to sign with a %s key and %.*s", held->type,
 			STR_ARG(str_take(q->digest, 16)));
-	unsigned char signature[SIGNATURE_MAX + 512]; /* RSA of 8192 bits gives 1024 bytes */
+	unsigned char signature[SIGNATURE_MAX];
 	size_t n = sizeof signature;
-	int status = sign(held, q, signature, &n);
+	int status = sign_text(held, q, signature, &n);
 	char why[CRYPTO_TEXT];
 	crypto_drain(why);
 	if (status != 0)

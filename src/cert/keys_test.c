@@ -14,6 +14,8 @@
 #include "cert/key.h"
 #include "cert/self_sign.h"
 #include "cert/test_pki.h"
+#include "io/fiber.h"
+#include "io/loop.h"
 
 struct world {
 	char folder[40];
@@ -107,6 +109,40 @@ static void test_made_keys_sign_also_after_a_restart(void **state)
 	}
 }
 
+/* While an RSA key is searched for, another fiber gets its turns. */
+static void make_long_key(void *arg)
+{
+	struct world *w = arg;
+	struct ask_key_answer made;
+	assert_int_equal(keys_make(w->keys, STR("rsa3072"), w->arena, &made, &w->err), 0);
+	loop_stop();
+}
+
+struct turns {
+	unsigned count;
+	bool enough;
+};
+
+static void count_turns(void *arg)
+{
+	for (struct turns *t = arg; !t->enough; t->count++)
+		fiber_sleep("for its turn", 1);
+	loop_stop();
+}
+
+static void test_making_a_key_lets_others_run(void **state)
+{
+	struct turns turns = {0};
+	loop_init();
+	fiber_start("turns", count_turns, &turns);
+	fiber_start("maker", make_long_key, *state);
+	loop_run();
+	assert_true(turns.count > 0);
+	turns.enough = true;
+	loop_run();
+	loop_done();
+}
+
 static void test_bad_wishes_are_refused(void **state)
 {
 	static const struct {
@@ -192,10 +228,24 @@ static void test_unfit_keys_are_refused(void **state)
 	expect_put_refused(w, form(w, curve, 0), "not supported");
 	expect_put_refused(w, STR(""), "no private key");
 	expect_put_refused(w, STR("-----BEGIN PRIVATE KEY-----\n"), "no private key");
-	/* One bit in the middle of the private exponent. */
-	struct str der = form(w, rsa, 3);
+	EVP_PKEY *halves = pki_key("p256"), *other = pki_key("p256");
+	unsigned char point[80];
+	size_t n;
+	EVP_PKEY_get_octet_string_param(other, "pub", point, sizeof point, &n);
+	struct str der = form(w, halves, 3);
+	unsigned char *own = (unsigned char *)(uintptr_t)der.p + der.n - n; /* stands at its end */
+	memcpy(own, point, n);
+	expect_put_refused(w, der, "do not belong together");
+	/* A bit of the private exponent and one of a prime (OpenSSL makes up for one of them). */
+	der = form(w, rsa, 3);
+	((char *)(uintptr_t)der.p)[400] ^= 1;
 	((char *)(uintptr_t)der.p)[700] ^= 1;
-	expect_put_refused(w, der, "");
+	expect_put_refused(w, der, "do not belong together");
+	EVP_PKEY *long_key = EVP_RSA_gen(5120);
+	expect_put_refused(w, form(w, long_key, 3), "at most 4096");
+	EVP_PKEY_free(long_key);
+	EVP_PKEY_free(halves);
+	EVP_PKEY_free(other);
 	EVP_PKEY_free(weak);
 	EVP_PKEY_free(odd);
 	EVP_PKEY_free(curve);
@@ -321,6 +371,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_made_keys_sign_also_after_a_restart, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_making_a_key_lets_others_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_wishes_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_keys_come_in_every_form, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unfit_keys_are_refused, setup, teardown),

@@ -138,27 +138,41 @@ static int check_dates(const struct pile_blocks *b, const struct pile_certificat
 	return 0;
 }
 
+static bool weak_signature(X509 *c)
+{
+	int bits = 0;
+	bool known = X509_get_signature_info(c, NULL, NULL, &bits, NULL) == 1;
+	ERR_clear_error();
+	return !(X509_get_extension_flags(c) & EXFLAG_SS) && (!known || bits < SECURITY_BITS_MIN);
+}
+
 /* Peers refuse such certificates, and so does our own TLS: better now than at the first handshake. */
 static int check_strength(const struct pile_blocks *b, const struct pile_certificate *c,
 	const char *what, struct err *err)
 {
-	struct err why;
-	int bits = 0;
 	EVP_PKEY *key = X509_get0_pubkey(c->c);
+	ERR_clear_error();
 	if (!key)
 		return err_say(err, "%.*s: the public key of %s \"%.*s\" cannot be read", STR_ARG(c->file),
 			what, STR_ARG(pile_subject(b, c->c)));
-	if (key_check(key, &why) != 0)
-		return err_say(err, "%.*s: %s \"%.*s\": %s", STR_ARG(c->file), what,
-			STR_ARG(pile_subject(b, c->c)), why.log);
-	bool known = X509_get_signature_info(c->c, NULL, NULL, &bits, NULL) == 1;
-	ERR_clear_error();
-	if (!(X509_get_extension_flags(c->c) & EXFLAG_SS) && (!known || bits < SECURITY_BITS_MIN))
+	if (EVP_PKEY_get_security_bits(key) < SECURITY_BITS_MIN)
+		return err_say(err,
+			"%.*s: %s \"%.*s\" has a key of %d bits, too weak: it can be broken, and peers refuse "
+			"it",
+			STR_ARG(c->file), what, STR_ARG(pile_subject(b, c->c)), EVP_PKEY_get_bits(key));
+	if (weak_signature(c->c))
 		return err_say(err,
 			"%.*s: %s \"%.*s\" is signed with a weak hash, which peers refuse: have it issued "
 			"again with SHA-256",
 			STR_ARG(c->file), what, STR_ARG(pile_subject(b, c->c)));
 	return 0;
+}
+
+/* The key is one that `keys` takes. */
+static int check_key(const struct pile_key *k, struct err *err)
+{
+	struct err why;
+	return key_check(k->key, &why) == 0 ? 0 : err_say(err, "%.*s: %s", STR_ARG(k->file), why.log);
 }
 
 static int judge_leaf(struct pile_blocks *b, const struct pile_certificate *leaf, struct err *err)
@@ -299,7 +313,8 @@ static int make(struct pile_blocks *b, struct pile *ret, struct err *err)
 	if (find_pair(b, &chain, err) != 0)
 		return -1;
 	build_chain(b, &chain);
-	if (judge_leaf(b, chain.at[0], err) != 0 || judge_chain_above(b, &chain, err) != 0)
+	if (check_key(chain.key, err) != 0 || judge_leaf(b, chain.at[0], err) != 0 ||
+		judge_chain_above(b, &chain, err) != 0)
 		return -1;
 	report_order(b, &chain);
 	report_rest(b, &chain);

@@ -128,6 +128,14 @@ static const char *join(const char *a, const char *b, const char *c)
 	return arena_fmt(world.arena, "%s%s%s", a, b, c).p;
 }
 
+static const char *pair_text(const struct pki_pair *p)
+{
+	char *certificate = arena_alloc(world.arena, 4096), *key = arena_alloc(world.arena, 4096);
+	to_text(certificate, p, NULL);
+	to_text(key, NULL, p->key);
+	return join(certificate, key, "");
+}
+
 /* ---- order ---- */
 
 /* Calls fn for each order of at[0..n). */
@@ -196,6 +204,26 @@ static void test_the_signature_decides_not_the_name(void **state)
 	snprintf(text, sizeof text, "%s%s%s%s%s", world.pem[OTHER_MIDDLE], world.key, world.pem[LEAF],
 		world.pem[MIDDLE], world.pem[OTHER_ROOT]);
 	expect_good(text, "CN = mx.example.org, CN = Middle", "\"CN = Other Root\" does not belong");
+	/* No key identifiers either: the wrong one stands first and ends last. */
+	struct pki_wish wish = {.cn = "Bare", .authority = true, .bare = true, .issuer = &world.root};
+	struct pki_pair right = pki_make(wish);
+	wish.to_days = 999;
+	struct pki_pair wrong = pki_make(wish);
+	struct pki_pair leaf = pki_make(
+		(struct pki_wish){.cn = "leaf", .san = "DNS:leaf", .bare = true, .issuer = &right});
+	char certificates[2][4096];
+	to_text(certificates[0], &wrong, NULL);
+	to_text(certificates[1], &right, NULL);
+	struct err err;
+	struct pile p;
+	const char *all = join(certificates[0], pair_text(&leaf), certificates[1]);
+	assert_int_equal(read_one(all, &p, &err), 0);
+	assert_non_null(memmem(p.chain.p, p.chain.n, certificates[1], strlen(certificates[1])));
+	assert_null(memmem(p.chain.p, p.chain.n, certificates[0], strlen(certificates[0])));
+	pile_done(&p);
+	pki_free(&right);
+	pki_free(&wrong);
+	pki_free(&leaf);
 }
 
 static void test_facts_and_key(void **state)
@@ -333,14 +361,6 @@ static void test_duplicates_and_strays(void **state)
 	expect_good(join(world.key, world.pem[LEAF],
 					"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"),
 		"CN = mx.example.org", "block \"X509 CRL\" was skipped");
-}
-
-static const char *pair_text(const struct pki_pair *p)
-{
-	char *certificate = arena_alloc(world.arena, 4096), *key = arena_alloc(world.arena, 4096);
-	to_text(certificate, p, NULL);
-	to_text(key, NULL, p->key);
-	return join(certificate, key, "");
 }
 
 static void test_unfit_certificates_are_refused(void **state)

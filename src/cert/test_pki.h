@@ -28,6 +28,7 @@ struct pki_wish {
 	const struct pki_pair *issuer; /* NULL: itself */
 	EVP_PKEY *key;                 /* NULL: a new one */
 	bool authority;
+	bool bare;              /* without key identifiers: names alone connect it */
 	int from_days, to_days; /* from now; both 0: a month ago to in two months */
 	const char *organisation;
 	const char *usage;   /* extendedKeyUsage; NULL: none */
@@ -82,8 +83,9 @@ static inline struct pki_pair pki_make(struct pki_wish w)
 		w.authority ? "critical,CA:TRUE" : "critical,CA:FALSE");
 	pki_extension(
 		made.c, issuer->c, NID_key_usage, w.authority ? "critical,keyCertSign,cRLSign" : NULL);
-	pki_extension(made.c, issuer->c, NID_subject_key_identifier, "hash");
-	pki_extension(made.c, issuer->c, NID_authority_key_identifier, w.issuer ? "keyid" : NULL);
+	pki_extension(made.c, issuer->c, NID_subject_key_identifier, w.bare ? NULL : "hash");
+	pki_extension(
+		made.c, issuer->c, NID_authority_key_identifier, w.issuer && !w.bare ? "keyid" : NULL);
 	pki_extension(made.c, issuer->c, NID_subject_alt_name, w.san);
 	pki_extension(made.c, issuer->c, NID_ext_key_usage, w.usage);
 	pki_extension(made.c, issuer->c, NID_info_access, w.address);

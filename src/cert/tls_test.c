@@ -303,6 +303,7 @@ static void test_server_name_chooses(void **state)
 		{"exact.wild.example", "/CN=exact.wild.example"},
 		{"a.b.wild.example", "/CN=mx.example.org"},
 		{"wild.example", "/CN=mx.example.org"},
+		{"late.example", "/CN=late.example"},
 		{"unknown.example", "/CN=mx.example.org"},
 		{"192.0.2.1", "/CN=mx.example.org"},
 		{"", "/CN=mx.example.org"},
@@ -316,8 +317,10 @@ static void test_server_name_chooses(void **state)
 		certificate_for("mail.example.net", "rsa2048", arena),
 		certificate_for("*.wild.example", "p256", arena),
 		certificate_for("exact.wild.example", "ed25519", arena),
+		certificate_for("late.example", "p256", arena),
 	};
-	struct conf conf = conf_with(c, 4);
+	c[4].name = STR("mail.example.net late.example"); /* the first one that has a name keeps it */
+	struct conf conf = conf_with(c, 5);
 	SSL_CTX *server = tls_server_context(&conf, &world.to_keys, &err), *client = verifying_client();
 	assert_non_null(server);
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
