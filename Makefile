@@ -89,7 +89,14 @@ $(OUT)/test/%_test: src/%_test.c $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call say,TEST)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(ARCHIVES) -lcmocka $(LIBS_all) -lpthread
-unit: $(UNIT)
+# Programs that system tests run (test/crash).
+CRASH := $(addprefix $(OUT)/test/crash/,powercut_load powercut_recover)
+$(OUT)/test/crash/powercut_load: test/crash/powercut.c
+$(OUT)/test/crash/%: test/crash/%.c $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(call say,TEST)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $(filter %.c,$^) $(ARCHIVES) $(LIBS_store) -lpthread
+unit: $(UNIT) $(CRASH)
 
 # ---- fuzzers: libFuzzer, one program per x_fuzz.c -----------------------------------------------
 # All sources are compiled once more by clang with coverage.
@@ -119,7 +126,7 @@ $(OUT)/bench/%: bench/%.c $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call say,CC  )
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -Isrc -O2 -g -Wall -Wextra -o $@ $^ $(LIBS_all) -lpthread
-bench: all $(OUT)/bench/smtpblast $(OUT)/bench/mailsink $(OUT)/bench/tls_handshake
+bench: all $(OUT)/bench/smtpblast $(OUT)/bench/mailsink $(OUT)/bench/tls_handshake $(OUT)/bench/store_accept
 
 # ---- checks -------------------------------------------------------------------------------------
 layers:
