@@ -68,7 +68,8 @@ def test_D6_temporary_then_delivered(two_hops):
     done = two_hops.home.wait_state("b@bad.example", "delivered")
     assert done["attempts"] == 2
     # Both attempts stand in the trace, the first with its reply.
-    assert "451 4.3.2" in two_hops.home.cli("trace", "b@bad.example")
+    told = two_hops.home.cli("trace", "b@bad.example")
+    assert "451 4.3.2" in told, told
     assert two_hops.hop.messages == []
 
 
