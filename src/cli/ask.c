@@ -105,9 +105,10 @@ static int not_running(const struct cli *c)
 }
 
 /* Root makes no files that the owner of the home could not use afterwards. */
-static bool become_owner(const struct cli *c)
+static bool become_owner(struct cli *c)
 {
 	struct stat st;
+	c->uid = getuid();
 	if (stat(c->home, &st) < 0) {
 		cli_fail(c, "no-home", "%s: %s (letterlock setup makes a home)", c->home, strerror(errno));
 		return false;
@@ -158,7 +159,7 @@ static unsigned run_opened(
 			return 0;
 		}
 	}
-	struct str who = arena_fmt(c->arena, "uid %u", getuid());
+	struct str who = admin_who(c->uid, c->arena);
 	unsigned status = admin_run(a, str_from_c(verb), args, -1, who, c->arena, ret);
 	if (a->store)
 		store_close(a->store);

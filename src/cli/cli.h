@@ -47,6 +47,7 @@ struct cli {
 	const struct cli_command *command;
 	const char *home; /* --home, LETTERLOCK_HOME or the default */
 	bool json, help;
+	uint32_t uid; /* who asks, while the daemon is down */
 	const char **arguments;
 	size_t argument_count;
 	struct cli_given *given;

@@ -37,16 +37,26 @@ struct str mail_next_try(struct cli *c, const json_t *r, int64_t now_ms)
 	return arena_fmt(c->arena, "in %.*s", STR_ARG(text_span(c->arena, at - now_ms)));
 }
 
+/* "550 5.1.1 no such user here", or our own sentence, which has no code. */
+static struct str said(struct cli *c, const json_t *r)
+{
+	const json_t *last = json_object_get(r, "last");
+	struct str text = text_of(c->arena, last, "text"), code = text_of(c->arena, last, "code");
+	struct str enhanced = text_of(c->arena, last, "enhanced");
+	if (code.n == 0 || str_eq(code, STR("0")))
+		return text;
+	return arena_fmt(c->arena, "%.*s%s%.*s %.*s", STR_ARG(code), enhanced.n ? " " : "",
+		STR_ARG(enhanced), STR_ARG(text));
+}
+
 struct str mail_reason(struct cli *c, const json_t *r)
 {
-	const json_t *cause = json_object_get(r, "cause"), *last = json_object_get(r, "last");
-	struct str said = text_of(c->arena, last, "text");
-	struct str id = text_of(c->arena, cause, "id");
+	struct str text = said(c, r), id = text_of(c->arena, json_object_get(r, "cause"), "id");
 	if (is(r, "state", "delivered"))
-		return said;
-	if (id.n && said.n)
-		return arena_fmt(c->arena, "%.*s: %.*s", STR_ARG(id), STR_ARG(said));
-	return id.n ? id : said;
+		return text;
+	if (id.n && text.n)
+		return arena_fmt(c->arena, "%.*s: %.*s", STR_ARG(id), STR_ARG(text));
+	return id.n ? id : text;
 }
 
 static const char *owner_text(struct str owner)
@@ -98,7 +108,7 @@ void mail_print_cause(struct cli *c, const json_t *recipient)
 	line("why",
 		arena_fmt(c->arena, "%.*s [%.*s]", STR_ARG(text_of(c->arena, cause, "text")),
 			STR_ARG(text_of(c->arena, cause, "id"))));
-	line("said", text_of(c->arena, last, "text"));
+	line("said", said(c, recipient));
 	line("where", where(c, recipient));
 	line("tls", text_of(c->arena, last, "tls"));
 	line("owner", str_from_c(owner_text(text_of(c->arena, cause, "owner"))));
@@ -132,7 +142,7 @@ void mail_print_message(struct cli *c, const json_t *m)
 static void print_last(struct cli *c, const json_t *r)
 {
 	const json_t *last = json_object_get(r, "last");
-	struct str text = text_of(c->arena, last, "text"), host = text_of(c->arena, last, "host");
+	struct str text = said(c, r), host = text_of(c->arena, last, "host");
 	struct str command = text_of(c->arena, last, "command");
 	if (text.n == 0)
 		return;

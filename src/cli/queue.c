@@ -89,10 +89,10 @@ static const char *done_text(const char *verb)
 	static const struct {
 		const char *verb, *text;
 	} texts[] = {
-		{"queue.retry", "tried again now"},
-		{"queue.hold", "held back until released"},
-		{"queue.release", "released"},
-		{"queue.remove", "removed; their senders are told nothing"},
+		{"queue.retry", "Tried again now"},
+		{"queue.hold", "Held back until released"},
+		{"queue.release", "Released"},
+		{"queue.remove", "Removed, without a word to the sender"},
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
 		if (strcmp(texts[i].verb, verb) == 0)
@@ -128,7 +128,7 @@ int cli_queue_change(struct cli *c)
 	if (n == 0)
 		printf("Nothing in the queue is concerned.\n");
 	else
-		printf("%lld recipient%s: %s.\n", n, n == 1 ? "" : "s", done_text(verb));
+		printf("%s: %lld recipient%s.\n", done_text(verb), n, n == 1 ? "" : "s");
 	json_decref(j);
 	return status;
 }

@@ -39,6 +39,8 @@ void admin_close(struct admin *a);
  * hands the snapshots of the revision in force to serve. Needs both links. -1 with *err. */
 int admin_publish(struct admin *a, struct err *err);
 
+/* Who changes something, as rows and logs name him: there are no user names behind the walls. */
+struct str admin_who(uint32_t uid, struct arena *arena);
 /* The handler's part for ASK_ADMIN: takes the question, reads the caller's credentials from fd 0,
  * runs the verb, packs the answer. */
 void admin_answer(struct ask_question *q, struct admin *a);

@@ -193,6 +193,11 @@ unsigned admin_run(struct admin *a, struct str verb, struct str args, int raw, s
 	return c.status;
 }
 
+struct str admin_who(uint32_t uid, struct arena *arena)
+{
+	return uid == 0 ? STR("root") : arena_fmt(arena, "uid %u", uid);
+}
+
 /* True if the process at the other end of the unix connection may administer this home. */
 static bool may_administer(const struct admin *a, int fd, struct ucred *ret)
 {
@@ -209,7 +214,7 @@ void admin_answer(struct ask_question *q, struct admin *a)
 	if (ask_take(q, xfer_ask_admin, &ask) < 0)
 		return;
 	if (may_administer(a, q->fd[0], &caller)) {
-		struct str who = arena_fmt(q->arena, "uid %u", caller.uid);
+		struct str who = admin_who(caller.uid, q->arena);
 		answer.status =
 			(uint16_t)admin_run(a, ask.verb, ask.args, q->fd[1], who, q->arena, &answer.json);
 	} else {

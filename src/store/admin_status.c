@@ -15,25 +15,25 @@ enum { ASK_MS = 60 * 1000 }; /* a service that stops lets its sessions end */
  * stands there as key=value. Words behind a value belong to it. */
 static json_t *role_json(struct str line)
 {
+	static const char *const first[] = {"role", "state", "pid"};
 	struct str word, value = {0};
-	uint64_t pid;
+	uint64_t number;
 	char key[32] = "";
 	json_t *j = json_object();
 	for (int i = 0; str_split(&line, ' ', &word); i++) {
 		ptrdiff_t eq = str_find(word, '=');
-		if (eq > 0) {
+		if (i < 3) {
+			str_to_c(str_from_c(first[i]), key, sizeof key);
+			value = word;
+		} else if (eq > 0) {
 			str_to_c(str_take(word, (size_t)eq), key, sizeof key);
 			value = str_skip(word, (size_t)eq + 1);
-		} else if (i < 2) {
-			str_to_c(i == 0 ? STR("role") : STR("state"), key, sizeof key);
-			value = word;
-		} else if (i == 2 && str_to_u64(word, INT32_MAX, &pid)) {
-			json_object_set_new(j, "pid", json_integer((json_int_t)pid));
-			continue;
 		} else {
 			value.n = (size_t)(word.p + word.n - value.p);
 		}
-		json_object_set_new(j, key, admin_json(value));
+		json_object_set_new(j, key,
+			str_to_u64(value, INT64_MAX, &number) ? json_integer((json_int_t)number)
+												  : admin_json(value));
 	}
 	return j;
 }
@@ -159,6 +159,12 @@ static void degraded_roles(struct admin_call *c, json_t *roles, json_t *list)
 	for (size_t i = 0; i < json_array_size(roles); i++) {
 		json_t *role = json_array_get(roles, i);
 		const char *state = text_member(role, "state");
+		json_int_t revision = json_integer_value(json_object_get(role, "revision"));
+		/* Roles without settings of their own have none. */
+		if (revision && (uint64_t)revision != c->admin->site->revision)
+			degrade(list, "settings",
+				arena_fmt(c->arena, "%s still runs with settings revision %lld",
+					text_member(role, "role"), (long long)revision));
 		if (strcmp(state, "running") != 0)
 			degrade(list, "role",
 				arena_fmt(c->arena, "%s is not running (%s)", text_member(role, "role"), state));

@@ -282,7 +282,7 @@ static int load_domains(struct loading *l)
 		struct route_domain *d = vec_add(&list, NULL);
 		d->name = arena_dup(a, db_str(q, 0));
 		d->host = arena_dup(a, db_str(q, 1));
-		d->port = load_port(l, d->name, db_int(q, 2));
+		d->port = d->host.n ? load_port(l, d->name, db_int(q, 2)) : 0;
 	}
 	l->site->routes.domains = settle(l->site, &list, &l->site->routes.domain_count);
 	return r;
