@@ -24,8 +24,9 @@ void tls_init(void);
 
 /* A context for all of conf->certificates: TLS 1.2 and 1.3, ECDHE with AEAD ciphers. The first
  * certificate serves peers that send no name or an unknown one (RFC 6066 3: we go on); the others are
- * chosen by SNI, by the DNS names in the certificate and by conf_certificate.name, exact names before
- * wildcards, a wildcard for one whole left-most label.
+ * chosen by SNI, by the DNS names in the certificate and by conf_certificate.name (several are
+ * separated by blanks), exact names before wildcards, a wildcard for one whole left-most label; the
+ * first certificate that has a name keeps it.
  *
  * Private keys stay in `keys`: each handshake asks ASK_SIGN over *keys, so the fiber waits in
  * SSL_accept(). *keys is read at each signature and may be replaced or NULL (the handshake then
