@@ -146,9 +146,10 @@ static void print_last(struct cli *c, const json_t *r)
 	struct str command = text_of(c->arena, last, "command");
 	if (text.n == 0)
 		return;
-	printf("          ");
 	if (host.n)
-		printf("%.*s%s%.*s: ", STR_ARG(host), command.n ? " to " : "", STR_ARG(command));
+		text = arena_fmt(c->arena, "%.*s%s%.*s: %.*s", STR_ARG(host), command.n ? " to " : "",
+			STR_ARG(command), STR_ARG(text));
+	printf("          ");
 	text_wrap(stdout, 10, 10, text);
 }
 
@@ -170,7 +171,7 @@ void mail_print_recipients(struct cli *c, const json_t *m, const json_t *told)
 		if (way.n)
 			printf(" (%.*s)", STR_ARG(way));
 		putchar('\n');
-		if (r != told)
+		if (!told || !json_equal(json_object_get(r, "last"), json_object_get(told, "last")))
 			print_last(c, r);
 	}
 }

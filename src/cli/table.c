@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 
-enum { GAP = 2, WIDE_MAX = 400, WRAP_COLUMNS = 80, TEXT_MAX = 64 * 1024 };
+enum { GAP = 2, SPILL_INDENT = 4, WIDE_MAX = 400, WRAP_COLUMNS = 80, TEXT_MAX = 64 * 1024 };
 
 /* ---- terminals */
 
@@ -129,15 +129,6 @@ static unsigned width(struct str s)
 	return n;
 }
 
-static struct str cut(struct str s, unsigned columns)
-{
-	size_t i = 0;
-	for (unsigned n = 0; i < s.n; i++)
-		if (((unsigned char)s.p[i] & 0xc0) != 0x80 && ++n > columns)
-			break;
-	return str_take(s, i);
-}
-
 void text_wrap(FILE *to, unsigned at, unsigned indent, struct str s)
 {
 	unsigned columns = text_columns(to), used = at;
@@ -201,21 +192,17 @@ void table_addf(struct table *t, const char *fmt, ...)
 	buf_done(&b);
 }
 
-static void print_row(const struct table *t, const struct str *row, const unsigned *widths,
-	unsigned columns, FILE *to)
+/* The row without trailing blanks, its first `n` columns. */
+static void print_row(
+	const struct table *t, const struct str *row, unsigned n, const unsigned *widths, FILE *to)
 {
 	struct buf line;
-	unsigned used = 0;
 	buf_init(&line, TEXT_MAX);
-	for (unsigned i = 0; i < t->columns; i++) {
-		struct str cell = row[i];
-		if (i + 1 == t->columns && columns)
-			cell = cut(cell, columns > used + 8 ? columns - used : 8);
-		unsigned w = width(cell), pad = widths[i] > w ? widths[i] - w : 0;
+	for (unsigned i = 0; i < n; i++) {
+		unsigned w = width(row[i]), pad = widths[i] > w ? widths[i] - w : 0;
 		buf_addf(&line, "%*s", t->right[i] ? (int)pad : 0, "");
-		buf_add(&line, cell);
+		buf_add(&line, row[i]);
 		buf_addf(&line, "%*s", t->right[i] ? GAP : (int)pad + GAP, "");
-		used += widths[i] + GAP;
 	}
 	while (line.n && line.p[line.n - 1] == ' ')
 		line.n--;
@@ -223,9 +210,9 @@ static void print_row(const struct table *t, const struct str *row, const unsign
 	buf_done(&line);
 }
 
-void table_print(const struct table *t, FILE *to)
+static unsigned measure(const struct table *t, unsigned widths[TABLE_COLUMNS])
 {
-	unsigned widths[TABLE_COLUMNS], columns = text_columns(to);
+	unsigned all = 0;
 	for (unsigned i = 0; i < t->columns; i++) {
 		widths[i] = width(t->header[i]);
 		for (size_t j = i; j < t->cell_count; j += t->columns) {
@@ -233,10 +220,25 @@ void table_print(const struct table *t, FILE *to)
 			if (w > widths[i] && w <= WIDE_MAX)
 				widths[i] = w;
 		}
+		all += widths[i] + GAP;
 	}
+	return all - GAP;
+}
+
+void table_print(const struct table *t, FILE *to)
+{
+	unsigned widths[TABLE_COLUMNS], columns = text_columns(to);
+	unsigned all = measure(t, widths);
+	bool spills = columns && all > columns;
+	unsigned n = t->columns - spills;
 	style_begin(to, STYLE_DIM);
-	print_row(t, t->header, widths, columns, to);
+	print_row(t, t->header, n, widths, to);
 	style_end(to);
-	for (size_t j = 0; j + t->columns <= t->cell_count; j += t->columns)
-		print_row(t, t->cells + j, widths, columns, to);
+	for (size_t j = 0; j + t->columns <= t->cell_count; j += t->columns) {
+		print_row(t, t->cells + j, n, widths, to);
+		if (spills && t->cells[j + n].n) {
+			fprintf(to, "%*s", SPILL_INDENT, "");
+			text_wrap(to, SPILL_INDENT, SPILL_INDENT, t->cells[j + n]);
+		}
+	}
 }

@@ -26,7 +26,7 @@ void table_init(struct table *t, struct arena *arena, const char *headers);
 /* The next cell; rows fill by themselves. */
 void table_add(struct table *t, struct str cell);
 void table_addf(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The last column is cut to the width of the terminal, if it is one. */
+/* On a terminal that is too narrow the last column goes below each row, so nothing is cut. */
 void table_print(const struct table *t, FILE *to);
 
 /* Without control characters; in `arena`. */
