@@ -104,13 +104,28 @@ static int not_running(const struct cli *c)
 		"letterlock is not running (start it with: letterlock serve --home %s)", c->home);
 }
 
+/* False after saying that there is nothing in the home to work on. */
+static bool has_installation(const struct cli *c)
+{
+	const char *site = arena_fmt(c->arena, "%s/site.db%c", c->home, 0).p;
+	if (access(site, F_OK) == 0)
+		return true;
+	if (errno == EACCES)
+		cli_fail(c, "forbidden", "%s: only root and the owner of this home may ask", c->home);
+	else
+		cli_fail(c, "no-home",
+			"%s holds no installation; make one with: letterlock setup --home %s --hostname NAME",
+			c->home, c->home);
+	return false;
+}
+
 /* Root makes no files that the owner of the home could not use afterwards. */
 static bool become_owner(struct cli *c)
 {
 	struct stat st;
 	c->uid = getuid();
 	if (stat(c->home, &st) < 0) {
-		cli_fail(c, "no-home", "%s: %s (letterlock setup makes a home)", c->home, strerror(errno));
+		cli_fail(c, "failed", "%s: %s", c->home, strerror(errno));
 		return false;
 	}
 	if (geteuid() != 0 || st.st_uid == 0)
@@ -173,6 +188,8 @@ static unsigned run_here(struct cli *c, const char *verb, struct str args, struc
 	struct err err = {0};
 	unsigned status = 0;
 	const struct admin_verb *v = admin_verb_find(str_from_c(verb));
+	if (!has_installation(c))
+		return 0;
 	if (!v || (v->flags & ADMIN_DAEMON)) {
 		not_running(c);
 		return 0;

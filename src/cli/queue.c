@@ -43,6 +43,7 @@ int cli_queue_list(struct cli *c)
 	}
 	if (given)
 		json_object_set_new(args, "limit", json_integer((json_int_t)limit));
+	bool filtered = json_object_size(args) > 0;
 	int status = cli_ask_shown(c, "queue.list", args, NULL, &j);
 	if (!j)
 		return status;
@@ -53,7 +54,7 @@ int cli_queue_list(struct cli *c)
 	if (json_array_size(list))
 		table_print(&t, stdout);
 	else
-		printf(c->given_count ? "Nothing like that is in the queue.\n" : "The queue is empty.\n");
+		printf(filtered ? "Nothing like that is in the queue.\n" : "The queue is empty.\n");
 	if (json_is_string(json_object_get(j, "more")))
 		printf("There is more: add --after %.*s\n", STR_ARG(text_of(c->arena, j, "more")));
 	json_decref(j);

@@ -126,7 +126,8 @@ enum socket_result socket_ask(const char *home, const char *verb, struct str arg
 	if (fd < 0 && (errno == ENOENT || errno == ECONNREFUSED))
 		return SOCKET_DOWN;
 	if (fd < 0) {
-		err_say(err, "%s/control.sock: %s", home, strerror(errno));
+		err_say(err, "%s/control.sock: %s%s", home, strerror(errno),
+			errno == EACCES ? " (only root and the owner of this home may ask)" : "");
 		return SOCKET_FAILED;
 	}
 	struct buf answer;
