@@ -20,6 +20,7 @@ struct attempt {
 	bool *decided;
 	uint32_t left; /* recipients not decided */
 	unsigned tries;
+	int64_t until_ms; /* steady clock */
 };
 
 /* ---- the envelope ---- */
@@ -169,7 +170,8 @@ static struct smtp_client *open_session(
 		.address = place->address,
 		.sni = route->sni,
 		.helo = route->helo,
-		.tls = route->tls};
+		.tls = route->tls,
+		.until_ms = a->until_ms};
 	struct err err;
 	err_clear(&err);
 	if (route->tls != TLS_OFF) {
@@ -205,7 +207,8 @@ static enum smtp_sent send_over(struct attempt *a, struct smtp_client *c)
 			which[part.envelope.recipient_count] = i;
 			part.envelope.recipients[part.envelope.recipient_count++] = all->recipients[i];
 		}
-	enum smtp_sent sent = smtp_client_send(c, &part, a->body, a->record, a->arena, results);
+	enum smtp_sent sent =
+		smtp_client_send(c, &part, a->body, a->until_ms, a->record, a->arena, results);
 	if (sent == SMTP_SENT_STALE)
 		return sent;
 	for (uint32_t i = 0; i < part.envelope.recipient_count; i++) {
@@ -271,9 +274,9 @@ static void try_hosts(struct attempt *a, const struct relay_hosts *hosts)
 		if (!host->address_count)
 			note_failure(a, &host->failure, host->name, STR(""));
 		for (size_t i = 0; i < host->address_count && a->left; i++) {
-			if (a->tries++ == RELAY_TRIES_MAX) {
-				record_add(a->record, EVENT_NOTE, "no more than %d connections in one attempt",
-					RELAY_TRIES_MAX);
+			if (a->tries++ == RELAY_TRIES_MAX || clock_steady_ms() > a->until_ms) {
+				record_add(
+					a->record, EVENT_NOTE, "this attempt ends after %u connections", a->tries - 1);
 				return;
 			}
 			struct place place = place_make(a, host, &host->addresses[i]);
@@ -320,7 +323,8 @@ void relay_deliver(const struct relay_means *means, const struct ask_deliver *me
 		.record = record_new(arena, RECORD_ATTEMPT, message->route.domain),
 		.results = arena_alloc(arena, n * sizeof *a.results),
 		.decided = arena_alloc(arena, n * sizeof *a.decided),
-		.left = n};
+		.left = n,
+		.until_ms = clock_steady_ms() + RELAY_ATTEMPT_MS};
 	struct relay_lookup lookup = {means->resolver, means->conf, a.record, arena};
 	struct relay_hosts hosts;
 	struct smtp_failure failure;

@@ -16,8 +16,9 @@ struct relay_means {
 	uint64_t trust_revision; /* of trust.store: older connections are not used again */
 };
 
-/* Hosts in order, of each its addresses in order, at most this many connections in one attempt. */
-enum { RELAY_TRIES_MAX = 8 };
+/* Hosts in order, of each its addresses in order; an attempt makes at most so many connections and
+ * lasts at most so long, whatever the peers do. */
+enum { RELAY_TRIES_MAX = 8, RELAY_ATTEMPT_MS = 2 * 3600 * 1000 };
 
 /* Brings the message to its recipients as far as this attempt goes: ret->results has one entry per
  * recipient, ret->record what happened, both in `arena`. In a fiber.

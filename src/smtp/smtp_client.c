@@ -73,6 +73,7 @@ struct smtp_client *smtp_client_open(struct stream *s, const struct smtp_target 
 {
 	struct smtp_client *c = client_new(s, target, conf);
 	struct smtp_failure failure;
+	c->until_ms = target->until_ms;
 	c->record = r;
 	c->texts = arena;
 	bool ready = introduce(c, target, &failure);

@@ -22,6 +22,8 @@ struct smtp_target {
 	enum tls_level tls;
 	/* From tls_client_context() for this level; NULL with TLS_OFF. */
 	struct ssl_ctx_st *tls_ctx;
+	/* Steady clock: when opening must be over, however the peer drags it out; 0: no limit. */
+	int64_t until_ms;
 	/* TLS_MAY and TLS_MAY only: the handshake failed on the connection before, so no STARTTLS. */
 	bool in_clear;
 };
@@ -50,9 +52,10 @@ enum smtp_sent {
 };
 /* Sends one message: transactions of at most SMTP_CLIENT_RECIPIENTS recipients each. Fills one result
  * per recipient of the envelope, all fields (texts in `arena`, or literals). `body` is the content
- * without the prefix; both together are sent with the dots it takes. */
+ * without the prefix; both together are sent with the dots it takes. `until_ms` as in smtp_target. */
 enum smtp_sent smtp_client_send(struct smtp_client *c, const struct ask_deliver *message,
-	struct str body, struct record *r, struct arena *arena, struct recipient_result *results);
+	struct str body, int64_t until_ms, struct record *r, struct arena *arena,
+	struct recipient_result *results);
 /* RFC 5321 4.5.3.1.8: every server takes a hundred. */
 enum { SMTP_CLIENT_RECIPIENTS = 100 };
 

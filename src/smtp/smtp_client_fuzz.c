@@ -83,7 +83,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_text(failure.text);
 	}
 	for (int round = 0; c && round < 2; round++) {
-		enum smtp_sent sent = smtp_client_send(c, &message, bodies[round], record, arena, results);
+		enum smtp_sent sent =
+			smtp_client_send(c, &message, bodies[round], 0, record, arena, results);
 		assert(sent != SMTP_SENT_STALE || round > 0);
 		for (uint32_t i = 0; i < message.envelope.recipient_count && sent != SMTP_SENT_STALE; i++)
 			check_result(&results[i], buf_str(&said));

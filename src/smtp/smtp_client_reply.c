@@ -53,8 +53,9 @@ void smtp_client_put(struct smtp_client *c, const char *fmt, ...)
 void smtp_client_patience(struct smtp_client *c, enum smtp_client_state state, int64_t extra_ms)
 {
 	int64_t ms = (int64_t)c->conf->relay_timeout_ms * states[state].patience;
+	int64_t end = clock_steady_ms() + ms + extra_ms;
 	stream_set_timeout(c->stream, ms);
-	stream_set_deadline(c->stream, clock_steady_ms() + ms + extra_ms);
+	stream_set_deadline(c->stream, c->until_ms && c->until_ms < end ? c->until_ms : end);
 }
 
 /* ---- failures ---- */

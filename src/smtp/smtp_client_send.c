@@ -366,10 +366,12 @@ static void note_what_is_lost(struct smtp_client *c, const struct ask_deliver *m
 }
 
 enum smtp_sent smtp_client_send(struct smtp_client *c, const struct ask_deliver *message,
-	struct str body, struct record *r, struct arena *arena, struct recipient_result *results)
+	struct str body, int64_t until_ms, struct record *r, struct arena *arena,
+	struct recipient_result *results)
 {
 	const struct envelope *e = &message->envelope;
 	bool stale = false;
+	c->until_ms = until_ms;
 	c->record = r;
 	c->texts = arena;
 	note_what_is_lost(c, message);

@@ -36,6 +36,7 @@ struct smtp_client {
 	bool closing;        /* it said 421, or the session is out of step: no more commands */
 	unsigned messages;   /* carried, or tried */
 
+	int64_t until_ms;      /* steady clock: no wait goes beyond; 0: no limit */
 	struct record *record; /* of the attempt that is going on */
 	struct arena *texts;
 	struct smtp_reply reply; /* the last one */

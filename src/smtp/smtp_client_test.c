@@ -194,7 +194,7 @@ static void session_open(struct session *s, const char *server, size_t piece)
 
 static enum smtp_sent session_send(struct session *s)
 {
-	return smtp_client_send(s->client, &s->message, body, s->record, s->arena, s->results);
+	return smtp_client_send(s->client, &s->message, body, 0, s->record, s->arena, s->results);
 }
 
 static void session_free(struct session *s)
@@ -494,7 +494,7 @@ static void line_ends_that_cannot_be_sent(void **state)
 		struct session *s = session_new(1);
 		session_open(s, PLAIN, 0);
 		enum smtp_sent sent =
-			smtp_client_send(s->client, &s->message, bodies[i], s->record, s->arena, s->results);
+			smtp_client_send(s->client, &s->message, bodies[i], 0, s->record, s->arena, s->results);
 		assert_int_equal(sent, SMTP_SENT_OPEN);
 		assert_int_equal(s->results[0].outcome, DELIVERY_PERM);
 		assert_string_equal(s->results[0].cause.p, "local.line-ends");

@@ -71,6 +71,8 @@ struct session {
 	SSL_CTX *ctx;
 };
 
+static int64_t opening_ms; /* 0: no limit */
+
 static struct session session_open(
 	const struct peer *peer, enum tls_level level, const char *sni, bool in_clear)
 {
@@ -88,6 +90,7 @@ static struct session session_open(
 		.sni = str_from_c(sni),
 		.tls = level,
 		.tls_ctx = s.ctx,
+		.until_ms = opening_ms ? clock_steady_ms() + opening_ms : 0,
 		.in_clear = in_clear};
 	struct stream *stream = stream_connect((struct sockaddr *)&sa, sizeof sa, NULL, 0, 1000, &err);
 	assert_non_null(stream);
@@ -194,6 +197,24 @@ static void the_name_of_the_connector_is_sent_and_checked(void **state)
 	peer_free(&peer);
 }
 
+/* However long each wait may be, the whole has an end. */
+static void opening_has_an_end(void **state)
+{
+	(void)state;
+	struct peer peer = {.stay_silent = 1};
+	peer_start(&peer, "127.0.0.1", 0);
+	opening_ms = 100;
+	int64_t start_ms = clock_steady_ms();
+	struct session s = session_open(&peer, TLS_OFF, "", false);
+	opening_ms = 0;
+	assert_null(s.client);
+	assert_string_equal(s.failure.cause.p, "peer.timeout");
+	assert_in_range(clock_steady_ms() - start_ms, 90, 900);
+	session_close(&s);
+	peer_stop(&peer);
+	peer_free(&peer);
+}
+
 /* `may` tries again in clear, the others wait; never does a broken handshake pass unseen. */
 static void broken_handshakes(void **state)
 {
@@ -226,6 +247,7 @@ int main(void)
 		cmocka_unit_test(verdicts),
 		cmocka_unit_test(the_name_of_the_connector_is_sent_and_checked),
 		cmocka_unit_test(broken_handshakes),
+		cmocka_unit_test(opening_has_an_end),
 	};
 	return cmocka_run_group_tests(tests, make_world, free_world);
 }
