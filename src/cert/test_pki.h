@@ -24,7 +24,7 @@ struct pki_pair {
 struct pki_wish {
 	const char *cn;
 	const char *san;               /* as in openssl.cnf: "DNS:a.example,IP:192.0.2.1"; NULL: none */
-	const char *type;              /* "p256" (NULL), "rsa1024", "rsa2048", "ed25519" */
+	const char *type;              /* "p256" (NULL), "p384", "rsa1024", "rsa2048", "ed25519" */
 	const struct pki_pair *issuer; /* NULL: itself */
 	EVP_PKEY *key;                 /* NULL: a new one */
 	bool authority;
@@ -42,7 +42,7 @@ static inline EVP_PKEY *pki_key(const char *type)
 		return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 	if (type && !strncmp(type, "rsa", 3))
 		return EVP_RSA_gen((unsigned)strtol(type + 3, NULL, 10));
-	return EVP_EC_gen("P-256");
+	return EVP_EC_gen(type && !strcmp(type, "p384") ? "P-384" : "P-256");
 }
 
 static inline void pki_extension(X509 *c, X509 *issuer, int nid, const char *value)

@@ -218,7 +218,7 @@ static SSL_CTX *verifying_client(void)
 
 static void test_every_key_type_in_both_versions(void **state)
 {
-	static const char *const types[] = {"p256", "rsa2048", "rsa3072", "ed25519"};
+	static const char *const types[] = {"p256", "p384", "rsa2048", "rsa4096", "ed25519"};
 	(void)state;
 	link_keys("edge");
 	SSL_CTX *client = verifying_client();
