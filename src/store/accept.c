@@ -99,8 +99,7 @@ static int check_question(const struct store *s, const struct ask_accept *q, str
 {
 	const struct envelope *e = &q->envelope;
 	bool ok = q->queue_id && q->queue_id <= INT64_MAX && q->session_id <= INT64_MAX &&
-		e->recipient_count && e->recipient_count <= s->site->conf->smtp_max_recipients &&
-		q->body.size <= s->site->conf->smtp_max_size && is_plain(e->envid, false) &&
+		e->recipient_count && q->body.size <= UINT32_MAX && is_plain(e->envid, false) &&
 		is_header_lines(q->prefix) && is_plain(q->message_id, true) && is_plain(q->client, false) &&
 		is_plain(q->helo, true) && is_plain(q->tls, true);
 	for (uint32_t i = 0; ok && i < e->recipient_count; i++)
@@ -178,11 +177,23 @@ static void fill_letter(struct letter *l, const struct ask_accept *q)
 	l->longest_line = q->longest_line;
 }
 
+/* 1: this message was kept when it was offered the first time, 0: it was not, -1 with *err. */
+static int kept_already(
+	struct store *s, const struct ask_accept *q, struct arena *arena, struct err *err)
+{
+	struct message_row m;
+	int found = q->again ? store_message(s, q->queue_id, arena, &m, err) : 0;
+	if (found != 1)
+		return found;
+	return m.session == q->session_id && m.size == q->body.size &&
+		str_eq(m.sender, q->envelope.sender);
+}
+
 void store_answer_accept(struct store *s, struct ask_question *q)
 {
 	struct ask_accept question;
 	struct accept_job a = {.job = {.apply = apply_accept, .kind = WRITE_ADMITS, .body_fd = -1}};
-	if (ask_take(q, xfer_ask_accept, &question))
+	if (ask_take(q, xfer_ask_accept, &question) || kept_already(s, &question, q->arena, &q->err))
 		return;
 	fill_letter(&a.letter, &question);
 	a.job.body_id = question.queue_id;

@@ -96,6 +96,41 @@ int attempt_load(struct attempt *a, struct err *err)
 	return 0;
 }
 
+static int load_result(struct attempt *a, uint32_t i, struct err *err)
+{
+	struct recipient_result *r = &a->results[i];
+	struct db_query *q = db_query(a->store->reader,
+		"SELECT code, enhanced, text, command, cause, remote_host, remote_address, tls"
+		" FROM recipient WHERE message = $1 AND n = $2");
+	db_bind_int(q, 1, (int64_t)a->work.message);
+	db_bind_int(q, 2, a->work.n[i]);
+	int step = db_step(q, err);
+	if (step <= 0)
+		return step < 0 ? -1 : err_temp(err, NULL, "the row of a recipient is missing");
+	*r = (struct recipient_result){.outcome = DELIVERY_TEMP,
+		.code = (uint16_t)db_int(q, 0),
+		.enhanced = arena_dup(a->arena, db_str(q, 1)),
+		.text = arena_dup(a->arena, db_str(q, 2)),
+		.command = arena_dup(a->arena, db_str(q, 3)),
+		.cause = arena_dup(a->arena, db_str(q, 4)),
+		.remote_host = arena_dup(a->arena, db_str(q, 5)),
+		.remote_address = arena_dup(a->arena, db_str(q, 6)),
+		.tls = arena_dup(a->arena, db_str(q, 7))};
+	db_end(q);
+	return 0;
+}
+
+int attempt_load_results(struct attempt *a, const struct recipient_result *trouble, struct err *err)
+{
+	for (uint32_t i = 0; i < a->work.count; i++) {
+		if (load_result(a, i, err))
+			return -1;
+		if (a->attempts[i] == 0 || a->results[i].cause.n == 0)
+			a->results[i] = *trouble;
+	}
+	return 0;
+}
+
 /* ---- bounces ---------------------------------------------------------------------------------- */
 
 static bool wants_failure(const struct envelope_recipient *r)
@@ -124,8 +159,8 @@ static size_t failed_recipients(const struct attempt *a, struct bounce_recipient
 			.remote_host = said->remote_host,
 			.remote_address = said->remote_address,
 			.tls = said->tls,
-			.attempts = a->attempts[i] + 1,
-			.last_ms = a->now_ms};
+			.attempts = a->attempts[i] + !a->stuck,
+			.last_ms = a->stuck && !a->attempts[i] ? 0 : a->now_ms};
 	}
 	return n;
 }

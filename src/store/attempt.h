@@ -18,6 +18,8 @@ struct attempt {
 	enum recipient_state *before; /* state before, of each recipient */
 	int64_t received_ms;
 
+	bool stuck; /* too old, and its destination is away: given up without asking relay */
+
 	/* What came of it. */
 	bool undone;     /* nobody was there to ask: nothing happened */
 	bool relay_gone; /* relay's process ended while it had the message */
@@ -35,6 +37,10 @@ struct attempt {
 
 /* Reads envelope, route and body. 0, or -1 with *err: our own disk is at fault. */
 int attempt_load(struct attempt *a, struct err *err);
+/* For a stuck one: results are what was said last; recipients never tried get `trouble`, which is what
+ * the destination said to others. -1 with *err. */
+int attempt_load_results(
+	struct attempt *a, const struct recipient_result *trouble, struct err *err);
 /* Makes the bounce for recipients that failed for good, if somebody wants to know. */
 void attempt_bounce(struct attempt *a);
 

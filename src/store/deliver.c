@@ -23,6 +23,7 @@ enum {
 	WRITE_AGAIN_MS = 5000,
 	DEATHS_MAX = 2, /* relays that died with a message in hand before it is held */
 	SUSPECT_PAUSE_MS = 2000,
+	GIVE_UP_AT_ONCE = 200,
 };
 
 /* ---- what relay answered ---------------------------------------------------------------------- */
@@ -157,12 +158,22 @@ static void decide_gone(struct attempt *a)
 			.said = &a->results[i]};
 }
 
+/* Its time is over and nobody could be asked: what was said last is what the sender hears. */
+static void decide_stuck(struct attempt *a)
+{
+	for (uint32_t i = 0; i < a->work.count; i++)
+		a->outcomes[i] =
+			(struct outcome){.n = a->work.n[i], .state = RECIPIENT_EXPIRED, .said = &a->results[i]};
+}
+
 static void decide_all(struct attempt *a)
 {
 	a->now_ms = clock_wall_ms();
 	a->deaths = a->work.deaths ? 0 : -1; /* an answer is proof of innocence */
 	if (a->relay_gone)
 		decide_gone(a);
+	else if (a->stuck)
+		decide_stuck(a);
 	else
 		for (uint32_t i = 0; i < a->work.count; i++)
 			a->outcomes[i] = decide(a, i);
@@ -199,12 +210,17 @@ static bool write_result(struct attempt *a)
 	return true;
 }
 
-static bool was_unreachable(const struct attempt *a)
+/* Relay met nobody who said anything, for none of the recipients: the destination's trouble. */
+static bool was_unreachable(const struct attempt *a, struct queue_trouble *ret)
 {
-	bool silent = !a->relay_gone;
-	for (uint32_t i = 0; i < a->work.count && silent; i++)
-		silent = a->results[i].outcome == DELIVERY_TEMP && a->results[i].code == 0;
-	return silent;
+	for (uint32_t i = 0; i < a->work.count; i++) {
+		const struct recipient_result *r = &a->results[i];
+		bool ours = str_starts(r->cause, STR("local.")) || str_eq(r->cause, STR("unknown"));
+		if (ours || r->outcome != DELIVERY_TEMP || r->code != 0)
+			return false;
+	}
+	*ret = (struct queue_trouble){a->results[0].cause, a->results[0].text};
+	return true;
 }
 
 static void log_outcome(const struct attempt *a, uint32_t i)
@@ -225,9 +241,10 @@ static void settle(struct attempt *a)
 {
 	struct store *s = a->store;
 	struct store_counters *c = &s->counters;
-	c->attempts++;
-	queue_done(
-		s->queue, &a->work, was_unreachable(a), a->deaths < 0 ? 0 : (uint32_t)a->deaths, a->now_ms);
+	struct queue_trouble trouble;
+	c->attempts += !a->stuck;
+	queue_done(s->queue, &a->work, was_unreachable(a, &trouble) ? &trouble : NULL,
+		a->deaths < 0 ? 0 : (uint32_t)a->deaths, a->now_ms);
 	for (uint32_t i = 0; i < a->work.count; i++) {
 		const struct outcome *o = &a->outcomes[i];
 		c->delivered += o->state == RECIPIENT_DELIVERED;
@@ -244,7 +261,7 @@ static void settle(struct attempt *a)
 static void put_back(struct attempt *a)
 {
 	struct store *s = a->store;
-	queue_done(s->queue, &a->work, false, a->work.deaths, clock_wall_ms());
+	queue_done(s->queue, &a->work, NULL, a->work.deaths, clock_wall_ms());
 	for (uint32_t i = 0; i < a->work.count; i++) {
 		struct outcome o = {.n = a->work.n[i], .state = a->before[i]};
 		change_settle(s, a->work.message, &o);
@@ -260,16 +277,29 @@ static void attempt_free(struct attempt *a)
 	arena_free(a->arena);
 }
 
+/* What its destination said to others, for recipients that were never tried. */
+static int take_trouble(struct attempt *a, struct err *err)
+{
+	struct queue_entry e;
+	struct recipient_result said = {.outcome = DELIVERY_TEMP, .cause = STR("queue.gave-up")};
+	if (queue_find(a->store->queue, a->work.message, a->work.n[0], &e) && e.trouble.cause.n) {
+		said.cause = arena_dup(a->arena, e.trouble.cause);
+		said.text = arena_dup(a->arena, e.trouble.text);
+	}
+	said.enhanced = arena_fmt(a->arena, "4.%s", cause_find(said.cause)->enhanced);
+	return attempt_load_results(a, &said, err);
+}
+
 static void attempt_run(void *arg)
 {
 	struct attempt *a = arg;
 	struct store *s = a->store;
 	struct err err = {0};
 	id_format(a->work.message, log_context()->message);
-	if (attempt_load(a, &err)) {
+	if (attempt_load(a, &err) || (a->stuck && take_trouble(a, &err))) {
 		log_error("deliver.load", "%s", err.log);
 		fail_all(a, "local.body", arena_dup(a->arena, str_from_c(err.log)));
-	} else {
+	} else if (!a->stuck) {
 		ask_relay(a);
 	}
 	if (a->undone) {
@@ -285,13 +315,14 @@ static void attempt_run(void *arg)
 	deliver_kick(s);
 }
 
-static void attempt_start(struct store *s, const struct queue_work *work)
+static void attempt_start(struct store *s, const struct queue_work *work, bool stuck)
 {
 	struct arena *arena = arena_new();
 	struct attempt *a = arena_alloc(arena, sizeof *a);
 	a->arena = arena;
 	a->store = s;
 	a->work = *work;
+	a->stuck = stuck;
 	a->body_fd = a->job.body_fd = -1; /* a bounce is small: its body is a row */
 	a->results = arena_alloc(arena, work->count * sizeof *a->results);
 	a->outcomes = arena_alloc(arena, work->count * sizeof *a->outcomes);
@@ -299,6 +330,24 @@ static void attempt_start(struct store *s, const struct queue_work *work)
 	a->before = arena_alloc(arena, work->count * sizeof *a->before);
 	s->deliveries++;
 	fiber_start("deliver", attempt_run, a);
+}
+
+/* A destination that stays away gets so few attempts that mail for it would outlive its time. */
+void deliver_give_up(struct store *s)
+{
+	struct queue_work work;
+	struct vec late;
+	uint64_t message;
+	int64_t received_ms, before = clock_wall_ms() - s->site->conf->queue_give_up_ms;
+	vec_init(&late, sizeof message);
+	for (size_t at = 0;
+		 late.n < GIVE_UP_AT_ONCE && queue_next_message(s->queue, &at, &message, &received_ms);)
+		if (received_ms < before)
+			vec_add(&late, &message);
+	for (size_t i = 0; i < late.n; i++)
+		if (queue_take_stuck(s->queue, *(uint64_t *)vec_at(&late, i), &work))
+			attempt_start(s, &work, true);
+	vec_done(&late);
 }
 
 /* ---- the pump --------------------------------------------------------------------------------- */
@@ -317,7 +366,7 @@ void deliver_pump(void *arg)
 	if (s->failed || s->stopping || !ask_link_alive(s->relay))
 		return;
 	while (s->deliveries < DELIVERIES_MAX && queue_take(s->queue, now, QUEUE_TOGETHER, &work))
-		attempt_start(s, &work);
+		attempt_start(s, &work, false);
 	int64_t next = queue_next_ms(s->queue, now);
 	if (s->deliveries >= DELIVERIES_MAX || next == QUEUE_NEVER)
 		return;

@@ -29,7 +29,8 @@ struct destination {
 	struct destination *prev, *next; /* in the line of those that may go (K2) */
 	bool in_line;
 	unsigned running, failures;
-	size_t domains; /* that lead here */
+	struct queue_trouble trouble; /* the last failure; one allocation, at cause.p */
+	size_t domains;               /* that lead here */
 	size_t key_n;
 	char key[];
 };
@@ -221,6 +222,27 @@ static struct destination *destination_of(struct queue *q, struct str domain)
 	return d;
 }
 
+static void set_trouble(struct destination *d, const struct queue_trouble *t)
+{
+	free((char *)(uintptr_t)d->trouble.cause.p);
+	d->trouble = (struct queue_trouble){0};
+	if (!t)
+		return;
+	char *p = mem_new(t->cause.n + t->text.n + 1);
+	memcpy(p, t->cause.p, t->cause.n);
+	if (t->text.n)
+		memcpy(p + t->cause.n, t->text.p, t->text.n);
+	d->trouble.cause = str_make(p, t->cause.n);
+	d->trouble.text = str_make(p + t->cause.n, t->text.n);
+}
+
+static void destination_free(void *arg)
+{
+	struct destination *d = arg;
+	set_trouble(d, NULL);
+	free(d);
+}
+
 static void destination_drop(struct queue *q, struct destination *d)
 {
 	if (d->domains || d->running || d->due.first)
@@ -229,12 +251,13 @@ static void destination_drop(struct queue *q, struct destination *d)
 	if (d->in_line)
 		line_remove(q, d);
 	map_remove(q->destinations, str_make(d->key, d->key_n));
-	free(d);
+	destination_free(d);
 }
 
 static void destination_forget(struct queue *q, struct destination *d)
 {
 	d->failures = 0;
+	set_trouble(d, NULL);
 	heap_remove(q, &d->timed);
 	line_up(q, d);
 }
@@ -484,8 +507,8 @@ static int64_t back_off_ms(unsigned failures)
 	return ms < QUEUE_BACK_OFF_MAX_MS ? ms : QUEUE_BACK_OFF_MAX_MS;
 }
 
-void queue_done(struct queue *q, const struct queue_work *work, bool unreachable, uint32_t deaths,
-	int64_t now_ms)
+void queue_done(struct queue *q, const struct queue_work *work, const struct queue_trouble *trouble,
+	uint32_t deaths, int64_t now_ms)
 {
 	struct destination *d = work->destination;
 	struct message *m = message_find(q, work->message);
@@ -494,17 +517,31 @@ void queue_done(struct queue *q, const struct queue_work *work, bool unreachable
 	if (work->suspect)
 		q->suspect_active = false;
 	d->running--;
-	if (!unreachable) {
+	if (!trouble) {
 		destination_forget(q, d);
-	} else if (d->timed.index == NOWHERE) {
-		/* Attempts that were under way together fail together: only the first one counts. */
-		if (d->failures == 0 || d->running == 0)
+	} else {
+		set_trouble(d, trouble);
+		/* Attempts that were under way together fail together: only one of them counts. */
+		if (d->timed.index == NOWHERE && (d->failures == 0 || d->running == 0))
 			d->failures++;
-		if (d->failures > 1)
+		if (d->timed.index == NOWHERE && d->failures > 1)
 			heap_add(q, &d->timed, now_ms + back_off_ms(d->failures));
 		line_up(q, d);
 	}
 	destination_drop(q, d);
+}
+
+bool queue_take_stuck(struct queue *q, uint64_t message, struct queue_work *ret)
+{
+	struct message *m = message_find(q, message);
+	for (uint32_t i = 0; m && i < m->count; i++) {
+		struct waiting *w = &m->recipients[i];
+		if (w->place != PLACE_DUE || w->domain->destination->timed.index == NOWHERE)
+			continue;
+		gather(q, w, QUEUE_TOGETHER, ret);
+		return true;
+	}
+	return false;
 }
 
 /* ---- routes ----------------------------------------------------------------------------------- */
@@ -570,7 +607,8 @@ bool queue_find(const struct queue *q, uint64_t message, uint32_t n, struct queu
 		.next_ms = next_ms,
 		.active = w->place == PLACE_ACTIVE,
 		.domain = str_make(w->domain->name, w->domain->name_n),
-		.destination = str_make(d->key, d->key_n)};
+		.destination = str_make(d->key, d->key_n),
+		.trouble = d->trouble};
 	return true;
 }
 
@@ -651,7 +689,7 @@ void queue_free(struct queue *q)
 		return;
 	map_free(q->messages, message_free);
 	map_free(q->domains, free);
-	map_free(q->destinations, free);
+	map_free(q->destinations, destination_free);
 	vec_done(&q->heap);
 	free(q);
 }

@@ -61,10 +61,17 @@ struct queue_work {
 bool queue_take(struct queue *q, int64_t now_ms, uint32_t most, struct queue_work *ret);
 /* The earliest moment at which queue_take() may give more, if nothing else happens before. */
 int64_t queue_next_ms(const struct queue *q, int64_t now_ms);
-/* Ends the work, before its recipients are settled. `unreachable`: the destination as a whole could
- * not be had (K3). `deaths` as stored now. */
-void queue_done(
-	struct queue *q, const struct queue_work *w, bool unreachable, uint32_t deaths, int64_t now_ms);
+/* Why a destination as a whole cannot be had. */
+struct queue_trouble {
+	struct str cause, text;
+};
+/* Ends the work, before its recipients are settled. `trouble` (copied): it met K3; NULL: it did not.
+ * `deaths` as stored now. */
+void queue_done(struct queue *q, const struct queue_work *w, const struct queue_trouble *trouble,
+	uint32_t deaths, int64_t now_ms);
+/* As queue_take(), for recipients of this message that cannot be tried because their destination is
+ * backing off: to be given up. */
+bool queue_take_stuck(struct queue *q, uint64_t message, struct queue_work *ret);
 /* The recipient's state and time as stored now, whether it was active or not. A final one leaves the
  * queue, with the last one its message. */
 void queue_settle(
@@ -76,7 +83,8 @@ struct queue_entry {
 	enum recipient_state state;
 	int64_t next_ms; /* its own time or its destination's, whichever is later */
 	bool active;
-	struct str domain, destination; /* good until the queue changes */
+	struct str domain, destination; /* good until the queue changes, as is trouble */
+	struct queue_trouble trouble;   /* of the destination; empty: none */
 };
 /* The message's first recipient in the queue with at least this n. False: none. */
 bool queue_find(const struct queue *q, uint64_t message, uint32_t n, struct queue_entry *ret);

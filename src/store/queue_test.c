@@ -50,7 +50,8 @@ static uint64_t take(struct queue *q, int64_t now_ms, struct queue_work *w)
 static void finish(struct queue *q, const struct queue_work *w, enum recipient_state state,
 	int64_t next_ms, bool unreachable, int64_t now_ms)
 {
-	queue_done(q, w, unreachable, 0, now_ms);
+	static const struct queue_trouble trouble = {{"connect.refused", 15}, {"refused", 7}};
+	queue_done(q, w, unreachable ? &trouble : NULL, 0, now_ms);
 	for (uint32_t i = 0; i < w->count; i++)
 		queue_settle(q, w->message, w->n[i], state, next_ms);
 }
@@ -189,7 +190,11 @@ static void retry_resets_a_destination(void **state)
 	struct queue_entry e;
 	assert_true(queue_find(q, 3, 0, &e));
 	assert_int_equal(e.next_ms, QUEUE_BACK_OFF_MS);
+	assert_true(str_eq(e.trouble.cause, STR("connect.refused")));
+	assert_true(str_eq(e.trouble.text, STR("refused")));
 	queue_reset_destination(q, 3, 0);
+	assert_true(queue_find(q, 3, 0, &e));
+	assert_int_equal(e.trouble.cause.n, 0);
 	assert_int_equal(take(q, 1, &w), 3);
 	assert_int_equal(take(q, 1, &w), 4);
 }
@@ -208,6 +213,29 @@ static void parallel_failures_count_once(void **state)
 		finish(q, &w[i], RECIPIENT_DEFERRED, 10000000, true, 0);
 	assert_true(queue_next_ms(q, 0) <= QUEUE_BACK_OFF_MS);
 	assert_true(take(q, QUEUE_BACK_OFF_MS, &more));
+}
+
+/* What waits for a destination that stays away can be given up without an attempt. */
+static void what_is_stuck_can_be_taken(void **state)
+{
+	struct queue *q = *state;
+	struct queue_work w, stuck;
+	for (uint64_t i = 1; i <= 5; i++)
+		add_one(q, i, "dead", 0);
+	assert_false(queue_take_stuck(q, 3, &stuck));
+	for (int i = 0; i < 2; i++) {
+		assert_true(take(q, 0, &w));
+		finish(q, &w, RECIPIENT_DEFERRED, 10000000, true, 0);
+	}
+	assert_true(queue_take_stuck(q, 3, &stuck));
+	assert_int_equal(stuck.message, 3);
+	assert_false(queue_take_stuck(q, 3, &w));
+	assert_false(queue_take_stuck(q, 1, &w)); /* it has a time of its own */
+	assert_int_equal(take(q, 1, &w), 0);
+	finish(q, &stuck, RECIPIENT_EXPIRED, 0, true, 1);
+	/* The back-off goes on as it was. */
+	assert_int_equal(take(q, QUEUE_BACK_OFF_MS - 1, &w), 0);
+	assert_int_equal(take(q, QUEUE_BACK_OFF_MS, &w), 4);
 }
 
 /* ---- K4: together ----------------------------------------------------------------------------- */
@@ -290,7 +318,7 @@ static void a_death_makes_the_whole_message_a_suspect(void **state)
 	queue_add(q, 1, 0, 0, list, 2);
 	add_one(q, 2, "b", 0);
 	assert_int_equal(take(q, 0, &w), 1);
-	queue_done(q, &w, false, 1, 0);
+	queue_done(q, &w, NULL, 1, 0);
 	queue_settle(q, 1, 0, RECIPIENT_DEFERRED, 100);
 	assert_int_equal(take(q, 0, &other), 2);
 	assert_int_equal(take(q, 0, &w), 1);
@@ -427,6 +455,7 @@ int main(void)
 		TEST(an_unreachable_destination_backs_off),
 		TEST(retry_resets_a_destination),
 		TEST(parallel_failures_count_once),
+		TEST(what_is_stuck_can_be_taken),
 		TEST(recipients_of_a_destination_go_together),
 		TEST(an_attempt_may_be_smaller),
 		TEST(suspects_go_one_at_a_time),

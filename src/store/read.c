@@ -64,7 +64,7 @@ static bool fits(struct store *s, const struct recipient_filter *f, struct db_qu
 }
 
 /* What only the queue knows: who is active, and who waits for his destination. */
-static void add_queue(struct store *s, struct recipient_row *r)
+static void add_queue(struct store *s, struct arena *arena, struct recipient_row *r)
 {
 	struct queue_entry e;
 	if (recipient_is_final(r->state) || !queue_find(s->queue, r->message, r->n, &e) || e.n != r->n)
@@ -72,6 +72,11 @@ static void add_queue(struct store *s, struct recipient_row *r)
 	r->active = e.active;
 	if (e.next_ms > r->next_ms)
 		r->next_ms = e.next_ms;
+	/* Never tried itself: it waits for the reason the others have met. */
+	if (r->attempts == 0 && r->cause.n == 0) {
+		r->cause = arena_dup(arena, e.trouble.cause);
+		r->text = arena_dup(arena, e.trouble.text);
+	}
 }
 
 static void read_recipient(
@@ -101,7 +106,7 @@ static void read_recipient(
 	route_key(&route, &key);
 	r->destination = arena_dup(arena, buf_str(&key));
 	buf_done(&key);
-	add_queue(s, r);
+	add_queue(s, arena, r);
 }
 
 /* One page of candidates; those that fit go to ret[]. 1: there are more, 0: the end, -1. */

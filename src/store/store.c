@@ -98,6 +98,7 @@ static void tick(void *arg)
 	if (now >= s->purge_ms) {
 		s->purge_ms = now + PURGE_MS;
 		purge_step(s);
+		deliver_give_up(s);
 	}
 	deliver_kick(s);
 	loop_timer_start(s->tick, TICK_MS);

@@ -76,6 +76,8 @@ int outcome_write(struct writer *w, struct db *db, uint64_t message, const struc
 /* Something may be due: looks soon. */
 void deliver_kick(struct store *s);
 void deliver_pump(void *store);
+/* Ends what is past queue.give_up and cannot be tried. Call now and then. */
+void deliver_give_up(struct store *s);
 
 /* ---- change.c */
 /* After the recipient's row was written by an attempt: the queue follows, and what an administrator

@@ -464,6 +464,38 @@ static void an_old_message_expires(void **state)
 	arena_free(arena);
 }
 
+/* A destination that stays away is asked seldom; who waits for it hears of it in time all the same. */
+static void what_waits_for_a_dead_destination_expires_too(void **state)
+{
+	struct stage *t = *state;
+	struct arena *arena = arena_new();
+	int ms = 50;
+	for (int i = 0; i < 4; i++)
+		give(t, "away@example.org", 10);
+	t->site->conf->relay_concurrency = 1;
+	store_set_site(t->store, t->site);
+	start_relay(t);
+	run(pass_ms, &ms);
+	assert_int_equal(t->attempts, 2); /* then it backs off */
+	struct recipient_filter f = {.message = t->id};
+	struct recipient_place at = {0};
+	struct recipient_row *rows;
+	uint32_t n;
+	struct err err;
+	assert_int_equal(store_list(t->store, &f, &at, 1, arena, &rows, &n, &err), 0);
+	assert_int_equal(rows[0].state, RECIPIENT_READY);
+	assert_true(str_eq(rows[0].cause, STR("connect.refused")));
+	assert_true(rows[0].next_ms > clock_wall_ms());
+	t->site->conf->queue_give_up_ms = 1;
+	deliver_give_up(t->store);
+	run(pass_ms, &ms);
+	assert_int_equal(t->attempts, 4); /* the bounces */
+	assert_int_equal(number(t, "SELECT count(*) FROM recipient WHERE state = 7"), 2);
+	assert_int_equal(state_of(t, 0, arena), RECIPIENT_EXPIRED);
+	assert_non_null(strstr(t->bounce, "away@example.org"));
+	arena_free(arena);
+}
+
 static void one_destination_gets_a_message_once(void **state)
 {
 	struct stage *t = *state;
@@ -750,6 +782,7 @@ int main(void)
 		TEST(a_temporary_failure_waits_and_a_restart_forgets_nothing),
 		TEST(a_failure_for_good_bounces_once),
 		TEST(an_old_message_expires),
+		TEST(what_waits_for_a_dead_destination_expires_too),
 		TEST(one_destination_gets_a_message_once),
 		TEST(a_destination_has_so_many_attempts_at_a_time),
 		TEST(a_message_that_kills_relay_is_held),

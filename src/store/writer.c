@@ -270,9 +270,14 @@ static void drop_file(struct writer *w, struct write_job *job)
 static void keep_bodies(struct writer *w, struct write_job *jobs)
 {
 	struct err err = {0};
-	for (struct write_job *job = jobs; job; job = job->next)
-		if (job->body_fd >= 0 && job->err.kind == ERR_NONE && write_body(w, job, &err))
+	for (struct write_job *job = jobs; job; job = job->next) {
+		if (job->body_fd < 0 || job->err.kind != ERR_NONE)
+			continue;
+		if (write_body(w, job, &err))
 			refuse(job, &err);
+		else
+			sync_file_range(job->body_fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* begins, waits not */
+	}
 	for (struct write_job *job = jobs; job && !is_dead(w); job = job->next)
 		if (job->body_fd >= 0 && job->err.kind == ERR_NONE && keep_body(w, job, &err))
 			refuse(job, &err);
