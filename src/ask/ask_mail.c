@@ -31,6 +31,7 @@ void xfer_ask_accept(struct xfer *x, void *v)
 {
 	struct ask_accept *q = v;
 	xfer_u64(x, &q->queue_id);
+	xfer_bool(x, &q->again);
 	xfer_u64(x, &q->session_id);
 	xfer_envelope(x, &q->envelope);
 	xfer_str(x, &q->prefix, PREFIX_MAX);

@@ -20,9 +20,12 @@ struct ask_rcpt_answer {
 	struct str text; /* with enhanced status code: "5.7.1 relaying denied: …" */
 };
 
-/* ---- ASK_ACCEPT. Success means on disk and synced (P1). */
+/* ---- ASK_ACCEPT. Success means on disk and synced (P1). If store goes away before it answers, edge
+ * asks the next one again: what was kept the first time is not kept twice. */
 struct ask_accept {
-	uint64_t queue_id; /* made by edge with id_make(); a second one with the same id is refused */
+	uint64_t
+		queue_id; /* made by edge with id_make(); another message with the same id is refused */
+	bool again;   /* asked before, the answer was lost */
 	uint64_t session_id;
 	struct envelope envelope;
 	struct str

@@ -16,6 +16,7 @@ static void take_link(struct role *r, const struct ask_link_peer *peer, int fd)
 	struct ask_link **link = is_store ? &e->store : &e->keys;
 	struct ask_link *before = *link;
 	*link = ask_link_new(fd, is_store ? "store" : "keys", NULL, NULL, NULL);
+	e->stores += is_store;
 	if (e->control)
 		control_set_store(e->control, e->store);
 	ask_link_free(before);

@@ -18,6 +18,7 @@ struct control;
 struct edge {
 	struct control *control;       /* the group control; else NULL */
 	struct ask_link *store, *keys; /* NULL until serve gives them; replaced when they restart */
+	unsigned stores;               /* links to store so far */
 	struct conf *conf;             /* for new sessions; NULL: none yet, nothing is accepted */
 	struct ssl_ctx_st *tls;        /* for new sessions; NULL: no certificate */
 	struct vec listeners;          /* struct edge_listener * */

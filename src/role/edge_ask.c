@@ -1,6 +1,7 @@
 /* edge_ask: see edge.h. */
 #include "ask/questions.h"
 #include "base/buf.h"
+#include "io/fiber.h"
 #include "role/edge.h"
 
 enum {
@@ -8,6 +9,8 @@ enum {
 	/* RFC 5321 4.5.3.2.6: the client waits ten minutes for the reply; if we gave up before store did,
 	 * the message would come twice. */
 	ACCEPT_MS = 9 * 60 * 1000,
+	NEXT_STORE_MS = 60 * 1000, /* serve brings it back much sooner */
+	LOOK_MS = 10,
 	SPOOL_MS = 60 * 1000,
 	RECORD_MAX = 64 * 1024,
 };
@@ -21,15 +24,32 @@ static int ask_store_rcpt(void *arg, const struct ask_rcpt *q, struct arena *are
 		NULL, RCPT_MS, arena, err);
 }
 
+/* True when there is another store than the `stores`th. */
+static bool wait_for_next_store(const struct edge *e, unsigned stores)
+{
+	for (int ms = 0; ms < NEXT_STORE_MS && e->stores == stores && !e->stopping; ms += LOOK_MS)
+		fiber_sleep("for store to come back", LOOK_MS);
+	return e->stores != stores;
+}
+
+/* If store goes away before it answers, nobody can say whether it kept the message: the next one is
+ * asked again, and knows. So the client hears the truth, and no message comes twice. */
 static int ask_store_accept(void *arg, const struct ask_accept *q, struct err *err)
 {
 	struct edge *e = arg;
 	struct ask_accept question = *q;
-	struct arena *arena = arena_new();
-	int status = ask_put(e->store, ASK_ACCEPT, xfer_ask_accept, &question, (int[]){q->body.fd, -1},
-		NULL, NULL, NULL, ACCEPT_MS, arena, err);
-	arena_free(arena);
-	return status;
+	int status;
+	for (;;) {
+		unsigned stores = e->stores;
+		struct arena *arena = arena_new();
+		status = ask_put(e->store, ASK_ACCEPT, xfer_ask_accept, &question, (int[]){q->body.fd, -1},
+			NULL, NULL, NULL, ACCEPT_MS, arena, err);
+		arena_free(arena);
+		bool answered = status == 0 || (e->stores == stores && ask_link_alive(e->store));
+		if (answered || !wait_for_next_store(e, stores))
+			return status;
+		question.again = true;
+	}
 }
 
 static int ask_store_spool(void *arg, int *ret_fd, uint64_t *ret_spool, struct err *err)

@@ -62,12 +62,30 @@ struct stage {
 	struct edge edge;
 	struct ask_link *store; /* its end */
 	struct sockaddr_in address;
-	unsigned accepted;
+	unsigned accepted, asked_again;
+	bool dies; /* store goes away instead of answering, once */
 	char body[256];
 	atomic_bool over;
 	struct loop_timer *watch;
 	bool failed;
 };
+
+static ask_handler store_answers;
+
+/* As serve and take_link() do when store has died. */
+static void replace_store(void *arg)
+{
+	struct stage *s = arg;
+	int pair[2];
+	ask_link_free(s->store);
+	fiber_sleep("for the restart", 30);
+	ask_pair(pair);
+	struct ask_link *before = s->edge.store;
+	s->edge.store = ask_link_new(pair[0], "store", NULL, NULL, NULL);
+	s->edge.stores++;
+	ask_link_free(before);
+	s->store = ask_link_new(pair[1], "edge", store_answers, NULL, s);
+}
 
 static void store_answers(struct ask_question *q, void *arg)
 {
@@ -79,6 +97,13 @@ static void store_answers(struct ask_question *q, void *arg)
 		struct ask_accept a;
 		if (ask_take(q, xfer_ask_accept, &a) != 0 || body_check(q->fd[0], &q->err) < 0)
 			return;
+		s->asked_again += a.again;
+		if (s->dies) {
+			s->dies = false;
+			fiber_start("serve", replace_store, s);
+			fiber_sleep("for its death", 100);
+			return;
+		}
 		ssize_t n = pread(q->fd[0], s->body, sizeof s->body - 1, 0);
 		s->body[n > 0 ? n : 0] = 0;
 		s->accepted++;
@@ -413,6 +438,16 @@ static void store_is_away(void **state)
 	play(&s, ask_in_vain);
 }
 
+static void store_dies_before_it_answers(void **state)
+{
+	(void)state;
+	struct stage s = {.dies = true};
+	set_up(&s);
+	play(&s, send_messages);
+	assert_int_equal(s.asked_again, 1);
+	assert_int_equal(s.accepted, 3);
+}
+
 /* One session idles, one is inside a message, one inside a transaction. */
 static void *stop_amid(void *arg)
 {
@@ -556,6 +591,7 @@ int main(void)
 		cmocka_unit_test(limit_of_all),
 		cmocka_unit_test(not_ready),
 		cmocka_unit_test(store_is_away),
+		cmocka_unit_test(store_dies_before_it_answers),
 		cmocka_unit_test(stopping),
 		cmocka_unit_test(takes_turns),
 		cmocka_unit_test(settings_change),

@@ -12,6 +12,7 @@
 /* ---- the stage -------------------------------------------------------------------------------- */
 
 struct stage {
+	bool again; /* the next letter was offered before */
 	char home[64];
 	struct site *site;
 	struct store *store;
@@ -238,6 +239,7 @@ static void give_letter(void *arg)
 	while (str_split(&rest, ' ', &one))
 		list[n++] = (struct envelope_recipient){.address = one};
 	struct ask_accept q = {.queue_id = t->id ? t->id : id_make(),
+		.again = t->again,
 		.session_id = 7,
 		.envelope = {.sender = str_from_c(t->sender), .recipients = list, .recipient_count = n},
 		.prefix = STR("Received: from a by b\r\n"),
@@ -321,6 +323,26 @@ static void a_letter_goes_in_and_out(void **state)
 	assert_true(m.finished_ms > 0);
 	assert_int_equal(m.body_kind, BODY_GONE);
 	arena_free(arena);
+}
+
+/* The answer to the first offer was lost with the store that gave it. */
+static void a_letter_offered_again_is_kept_once(void **state)
+{
+	struct stage *t = *state;
+	give(t, "a@example.org", 100);
+	assert_int_equal(t->result, 0);
+	run(give_letter, t);
+	assert_int_equal(t->result, -1); /* somebody else's letter with the same id */
+	t->again = true;
+	run(give_letter, t);
+	assert_int_equal(t->result, 0);
+	t->size = 101; /* not the same letter */
+	run(give_letter, t);
+	assert_int_equal(t->result, -1);
+	give(t, "b@example.org", 100); /* the first offer had not arrived */
+	assert_int_equal(t->result, 0);
+	assert_int_equal(number(t, "SELECT count(*) FROM message"), 2);
+	assert_int_equal(number(t, "SELECT count(*) FROM body"), 2);
 }
 
 static uint64_t files_in_spool(struct stage *t)
@@ -775,6 +797,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_letter_goes_in_and_out),
+		TEST(a_letter_offered_again_is_kept_once),
 		TEST(large_bodies_are_files),
 		TEST(a_file_with_a_writer_is_refused),
 		TEST(a_second_id_is_refused),
