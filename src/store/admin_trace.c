@@ -1,6 +1,6 @@
 #include "store/admin_mail.h"
 
-#include "mail/cause.h"
+#include "wire/ip.h"
 
 enum {
 	MESSAGES_MAX = 20,
@@ -101,11 +101,16 @@ static int trace_messages(
 	return 0;
 }
 
-/* Sessions of a peer that brought no mail: refused recipients, failed handshakes. */
-static int trace_sessions(struct admin_call *c, struct str peer, json_t *sessions, struct err *err)
+/* Sessions of a client that brought no mail: refused recipients, failed handshakes. Their peer is
+ * written as "192.0.2.1:4711" or "[2001:db8::1]:4711". */
+static int trace_sessions(
+	struct admin_call *c, const struct ip *client, json_t *sessions, struct err *err)
 {
 	struct record **records;
 	uint32_t n;
+	char text[IP_TEXT];
+	struct str peer =
+		arena_fmt(c->arena, ip_is_v4(client) ? "%s:" : "[%s]:", ip_format(client, text));
 	if (store_records(c->admin->store, 0, peer, SESSIONS_MAX, c->arena, &records, &n, err) < 0)
 		return -1;
 	for (uint32_t i = 0; i < n; i++)
@@ -129,11 +134,28 @@ static json_t *top_cause(json_t *messages)
 	return failed;
 }
 
+static json_t *nothing_known(struct admin_call *c, struct str what, bool client)
+{
+	if (client)
+		return admin_refuse(c, 404, "not-found", "what",
+			"%.*s has no session on record that brought no mail (those with mail are found by "
+			"queue "
+			"id, Message-ID, address or domain)",
+			STR_ARG(what));
+	return admin_refuse(c, 404, "not-found", "what",
+		"nothing is known of \"%.*s\": no message has such an id, Message-ID, address or domain "
+		"(what "
+		"is finished is forgotten after record.keep)",
+		STR_ARG(str_take(what, 120)));
+}
+
 json_t *admin_trace(struct admin_call *c)
 {
 	struct str what = str_trim(admin_text(c, "what"));
 	struct err err = {0};
+	struct ip ip;
 	uint32_t limit = MESSAGES_MAX;
+	bool client = ip_parse(what, &ip);
 	if (!c->admin->store)
 		return admin_need_store(c);
 	if (what.n == 0)
@@ -141,18 +163,14 @@ json_t *admin_trace(struct admin_call *c)
 	if (admin_given(c, "limit") && !admin_limit_argument(c, &limit))
 		return NULL;
 	json_t *messages = json_array(), *sessions = json_array();
-	int r = trace_messages(c, what, limit < MESSAGES_MAX ? limit : MESSAGES_MAX, messages, &err);
-	if (r == 0 && json_array_size(messages) == 0)
-		r = trace_sessions(c, what, sessions, &err);
+	int r = client
+		? trace_sessions(c, &ip, sessions, &err)
+		: trace_messages(c, what, limit < MESSAGES_MAX ? limit : MESSAGES_MAX, messages, &err);
+	bool empty = json_array_size(messages) == 0 && json_array_size(sessions) == 0;
 	json_t *answer = json_pack("{s:o, s:O, s:o, s:o}", "what", admin_json(what), "cause",
 		top_cause(messages), "messages", messages, "sessions", sessions);
-	if (r < 0 || (json_array_size(messages) == 0 && json_array_size(sessions) == 0)) {
-		json_decref(answer);
-		return r < 0 ? admin_refuse_err(c, "failed", NULL, &err)
-					 : admin_refuse(c, 404, "not-found", "what",
-						   "nothing is known of \"%.*s\": no message, no session (what is finished "
-						   "is forgotten after record.keep)",
-						   STR_ARG(str_take(what, 120)));
-	}
-	return answer;
+	if (r == 0 && !empty)
+		return answer;
+	json_decref(answer);
+	return r < 0 ? admin_refuse_err(c, "failed", NULL, &err) : nothing_known(c, what, client);
 }
