@@ -20,7 +20,7 @@ const struct setting settings[] = {
 		.type = SETTING_HOSTNAME,
 		.value = "localhost",
 		.offset = FIELD(hostname),
-		.roles = CONF_SERVE | CONF_SERVE | CONF_EDGE | CONF_STORE | CONF_RELAY,
+		.roles = CONF_SERVE | CONF_EDGE | CONF_STORE | CONF_RELAY,
 		.effect = EFFECT_NEW_SESSIONS,
 		.text =
 			"The name of this server: in its greeting, its EHLO to others, its Received lines and "
