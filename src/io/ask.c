@@ -25,8 +25,12 @@ enum {
 	TURN = 64,
 	SOCKET_BUFFER = 1024 * 1024
 };
-/* The descriptors of a question and, last, its long body. */
-enum { WIRE_FDS = ASK_FDS + 1 };
+/* The descriptors of a question and, last, its long body. The room for them in a control message is
+ * rounded up, and the kernel fills it: a hostile peer may deliver more. */
+enum {
+	WIRE_FDS = ASK_FDS + 1,
+	ROOM_FDS = (CMSG_SPACE(WIRE_FDS * sizeof(int)) - CMSG_LEN(0)) / sizeof(int)
+};
 
 /* An open question of ours, on the stack of ask_call(). */
 struct open_question {
@@ -47,6 +51,7 @@ struct slot {
 
 struct packet {
 	struct packet *next;
+	bool answer;
 	int fd[WIRE_FDS];
 	size_t n;
 	char bytes[];
@@ -70,6 +75,7 @@ struct ask_link {
 	struct credit_waiter *waiting, **waiting_end;
 	unsigned answering; /* questions of the peer that are not answered yet */
 	struct packet *unsent, **unsent_end;
+	unsigned unsent_answers;
 	unsigned holders; /* the owner, running handlers and waiting calls */
 	bool freed;
 };
@@ -190,6 +196,7 @@ static void send_unsent(struct ask_link *l)
 		l->unsent = p->next;
 		if (!l->unsent)
 			l->unsent_end = &l->unsent;
+		l->unsent_answers -= p->answer;
 		close_fds(p->fd, WIRE_FDS);
 		free(p);
 	}
@@ -203,12 +210,16 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	send_unsent(arg);
 }
 
-/* The peer is slow: the packet waits in memory; credits bound how many do. */
-static void keep_for_later(struct ask_link *l, const char *bytes, size_t n, const int fd[WIRE_FDS])
+/* The peer is slow: the packet waits in memory. Credits bound how many do, ours the questions and
+ * his, which he has back only when he has read the answer, the answers. */
+static void keep_for_later(
+	struct ask_link *l, const char *bytes, size_t n, const int fd[WIRE_FDS], bool answer)
 {
 	struct packet *p = mem_new(sizeof *p + n);
 	for (int i = 0; i < WIRE_FDS; i++)
 		p->fd[i] = fd[i] >= 0 ? fcntl(fd[i], F_DUPFD_CLOEXEC, 0) : -1;
+	p->answer = answer;
+	l->unsent_answers += answer;
 	p->n = n;
 	memcpy(p->bytes, bytes, n);
 	*l->unsent_end = p;
@@ -217,14 +228,15 @@ static void keep_for_later(struct ask_link *l, const char *bytes, size_t n, cons
 		event_add(l->writable, NULL);
 }
 
-static void send_or_keep(struct ask_link *l, const char *bytes, size_t n, const int fd[WIRE_FDS])
+static void send_or_keep(
+	struct ask_link *l, const char *bytes, size_t n, const int fd[WIRE_FDS], bool answer)
 {
 	if (l->unsent)
-		keep_for_later(l, bytes, n, fd);
+		keep_for_later(l, bytes, n, fd, answer);
 	else if (send_packet(l->fd, bytes, n, fd) == 0)
 		return;
 	else if (errno == EAGAIN)
-		keep_for_later(l, bytes, n, fd);
+		keep_for_later(l, bytes, n, fd, answer);
 	else
 		end_link(l, errno == EPIPE ? NULL : strerror(errno));
 }
@@ -252,7 +264,7 @@ static int post(struct ask_link *l, uint32_t id, uint16_t kind, uint16_t flags, 
 	xfer_u16(&x, &kind);
 	xfer_u16(&x, &flags);
 	buf_add(&out, body);
-	send_or_keep(l, packet, out.n, fd);
+	send_or_keep(l, packet, out.n, fd, flags & FLAG_ANSWER);
 	if (fd[ASK_FDS] >= 0)
 		close(fd[ASK_FDS]);
 	return 0;
@@ -280,6 +292,16 @@ struct running {
 	uint32_t id;
 };
 
+static void send_failure(struct ask_link *l, uint32_t id, uint16_t kind, struct err *err)
+{
+	struct buf text;
+	buf_init(&text, 1024);
+	struct xfer x = xfer_writer(&text);
+	pack_err(&x, err);
+	post(l, id, kind, FLAG_ANSWER | FLAG_FAILED, buf_str(&text), NULL, NULL);
+	buf_done(&text);
+}
+
 static void send_answer(struct running *r)
 {
 	struct ask_question *q = &r->q;
@@ -289,12 +311,7 @@ static void send_answer(struct running *r)
 	if (q->err.kind == ERR_NONE &&
 		post(r->link, r->id, q->kind, FLAG_ANSWER, q->answer, q->answer_fd, &q->err) == 0)
 		return;
-	struct buf text;
-	buf_init(&text, 1024);
-	struct xfer x = xfer_writer(&text);
-	pack_err(&x, &q->err);
-	post(r->link, r->id, q->kind, FLAG_ANSWER | FLAG_FAILED, buf_str(&text), NULL, NULL);
-	buf_done(&text);
+	send_failure(r->link, r->id, q->kind, &q->err);
 }
 
 static void answer_question(void *arg)
@@ -310,11 +327,19 @@ static void answer_question(void *arg)
 	drop(l);
 }
 
+/* False, and the link is no more, if the peer has no right to this question. */
+static bool may_ask(struct ask_link *l)
+{
+	if (l->handler && l->answering + l->unsent_answers < ASK_CREDITS)
+		return true;
+	end_link(l, l->handler ? "asks beyond its credits" : "asks, but may not");
+	return false;
+}
+
 static void question_came(struct ask_link *l, uint32_t id, uint16_t kind, struct str body, int *fd)
 {
-	if (!l->handler || l->answering >= ASK_CREDITS) {
+	if (!may_ask(l)) {
 		close_fds(fd, ASK_FDS);
-		end_link(l, l->handler ? "asks beyond its credits" : "asks, but may not");
 		return;
 	}
 	struct arena *arena = arena_new();
@@ -358,16 +383,22 @@ static void free_slot(struct ask_link *l, struct slot *s)
 	give_credit(l);
 }
 
-static void answer_came(struct ask_link *l, uint32_t id, uint16_t flags, struct str body, int *fd)
+/* The question that is answered by `id`; NULL if nobody waits for it (any more). */
+static struct open_question *take_open(struct ask_link *l, uint32_t id)
 {
 	struct slot *s = &l->slots[id % ASK_CREDITS];
 	if (!s->used || s->generation != id / ASK_CREDITS) {
-		close_fds(fd, ASK_FDS);
 		end_link(l, "answers what was not asked");
-		return;
+		return NULL;
 	}
 	struct open_question *open = s->open;
 	free_slot(l, s);
+	return open;
+}
+
+static void answer_came(struct ask_link *l, uint32_t id, uint16_t flags, struct str body, int *fd)
+{
+	struct open_question *open = take_open(l, id);
 	if (!open) {
 		close_fds(fd, ASK_FDS);
 		return;
@@ -388,25 +419,40 @@ static void answer_came(struct ask_link *l, uint32_t id, uint16_t flags, struct 
 	resolve(open, 0);
 }
 
-/* The descriptors of a packet: the last one is the body if it is long. Returns false if they do not
- * fit the flags. */
-static bool take_fds(struct msghdr *m, uint16_t flags, int ret_fd[ASK_FDS], int *ret_long)
+/* All descriptors that came along; returns how many. */
+static int descriptors_of(struct msghdr *m, int ret[ROOM_FDS])
 {
-	int list[WIRE_FDS], count = 0, keep = 0;
-	struct cmsghdr *c = CMSG_FIRSTHDR(m);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-		count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-		memcpy(list, CMSG_DATA(c), (size_t)count * sizeof(int));
+	int count = 0;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		int n = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || n > ROOM_FDS - count)
+			continue;
+		memcpy(ret + count, CMSG_DATA(c), (size_t)n * sizeof(int));
+		count += n;
 	}
-	keep = count - ((flags & FLAG_LONG) && count > 0);
-	if (keep > ASK_FDS || (m->msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
-		close_fds(list, count);
-		return false;
+	return count;
+}
+
+/* This process had no descriptor left to take what came along: one question fails, not the link, or
+ * a crowd of clients would part roles for good. */
+static void descriptors_lost(struct ask_link *l, uint32_t id, uint16_t kind, uint16_t flags)
+{
+	struct err err;
+	err_temp(&err, "temporary server trouble",
+		"a descriptor from %s with question %u was lost: there is none left in this process",
+		l->name, kind);
+	log_error("ask.descriptors", "err=\"%s\"", err.log);
+	if (!(flags & FLAG_ANSWER)) {
+		if (may_ask(l))
+			send_failure(l, id, kind, &err);
+		return;
 	}
-	*ret_long = keep < count ? list[keep] : -1;
-	for (int i = 0; i < keep; i++)
-		ret_fd[i] = list[i];
-	return true;
+	struct open_question *open = take_open(l, id);
+	if (!open)
+		return;
+	if (open->err)
+		*open->err = err;
+	resolve(open, -1);
 }
 
 static void dispatch(struct ask_link *l, uint32_t id, uint16_t kind, uint16_t flags,
@@ -414,10 +460,11 @@ static void dispatch(struct ask_link *l, uint32_t id, uint16_t kind, uint16_t fl
 {
 	struct str mapped = STR("");
 	if (flags & FLAG_LONG) {
-		int status = body_map(long_fd, ASK_LONG_MAX, &mapped, NULL);
+		/* Sealed: what is being read shall not shrink. */
+		bool good = body_is_sealed(long_fd) && body_map(long_fd, ASK_LONG_MAX, &mapped, NULL) == 0;
 		if (long_fd >= 0)
 			close(long_fd);
-		if (status != 0) {
+		if (!good) {
 			close_fds(fd, ASK_FDS);
 			end_link(l, "long packet without its body");
 			return;
@@ -431,7 +478,33 @@ static void dispatch(struct ask_link *l, uint32_t id, uint16_t kind, uint16_t fl
 	body_unmap(mapped);
 }
 
-/* Takes one packet. Returns false when there is none (or no link) any more. */
+/* A packet with its descriptors, of which the last one is the body if it is long. Returns false if
+ * that was enough for this turn: long ones shall not pile up before their handlers have run. */
+static bool packet_came(struct ask_link *l, struct str packet, int *list, int count, int msg_flags)
+{
+	struct xfer x = xfer_reader(packet, NULL);
+	uint32_t id;
+	uint16_t kind, flags;
+	xfer_u32(&x, &id);
+	xfer_u16(&x, &kind);
+	xfer_u16(&x, &flags);
+	int keep = count - ((flags & FLAG_LONG) && count > 0);
+	if (x.bad || keep > ASK_FDS || (msg_flags & MSG_TRUNC)) {
+		close_fds(list, count);
+		end_link(l, "broken packet");
+	} else if (msg_flags & MSG_CTRUNC) {
+		close_fds(list, count);
+		descriptors_lost(l, id, kind, flags);
+	} else {
+		int fd[ASK_FDS] = {-1, -1};
+		for (int i = 0; i < keep; i++)
+			fd[i] = list[i];
+		dispatch(l, id, kind, flags, x.in, fd, keep < count ? list[keep] : -1);
+	}
+	return l->fd >= 0 && !(flags & FLAG_LONG);
+}
+
+/* Takes one packet. Returns false when the turn is over: no more packets, or no link. */
 static bool receive(struct ask_link *l)
 {
 	static _Thread_local char packet[HEADER + ASK_PACKET_MAX];
@@ -447,24 +520,11 @@ static bool receive(struct ask_link *l)
 	ssize_t n = recvmsg(l->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
-	if (n <= 0) {
-		end_link(l, n == 0 || errno == ECONNRESET ? NULL : strerror(errno));
-		return false;
-	}
-	struct xfer x = xfer_reader(str_make(packet, (size_t)n), NULL);
-	uint32_t id;
-	uint16_t kind, flags;
-	xfer_u32(&x, &id);
-	xfer_u16(&x, &kind);
-	xfer_u16(&x, &flags);
-	int fd[ASK_FDS] = {-1, -1}, long_fd = -1;
-	if (!take_fds(&m, flags, fd, &long_fd) || x.bad) {
-		close_fds(fd, ASK_FDS);
-		end_link(l, "broken packet");
-		return false;
-	}
-	dispatch(l, id, kind, flags, x.in, fd, long_fd);
-	return l->fd >= 0;
+	int list[ROOM_FDS], count = n < 0 ? 0 : descriptors_of(&m, list);
+	if (n > 0 || count > 0)
+		return packet_came(l, str_make(packet, (size_t)n), list, count, m.msg_flags);
+	end_link(l, n == 0 || errno == ECONNRESET ? NULL : strerror(errno));
+	return false;
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -561,8 +621,11 @@ static bool wait_for_credit(struct ask_link *l, int64_t until)
 		l->waiting_end = &me.next;
 		bool in_time = fiber_park("for credit", left_of(until));
 		leave_credit_queue(l, &me);
-		if (!in_time)
+		if (!in_time) {
+			if (l->used < ASK_CREDITS)
+				give_credit(l); /* it may have come too late for us */
 			return false;
+		}
 	}
 	return l->fd >= 0;
 }
@@ -625,8 +688,11 @@ int ask_tell(struct ask_link *l, uint16_t kind, struct str body, const int *fds)
 	if (!ask_link_alive(l) || l->used == ASK_CREDITS || body.n > ASK_LONG_MAX)
 		return -1;
 	uint32_t id;
+	l->holders++;
 	struct slot *s = take_slot(l, NULL, &id);
 	if (post(l, id, kind, 0, body, fds, NULL) != 0)
 		free_slot(l, s);
-	return l->fd >= 0 ? 0 : -1;
+	int status = l->fd >= 0 ? 0 : -1;
+	drop(l);
+	return status;
 }

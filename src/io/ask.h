@@ -4,10 +4,13 @@
  *   packet = u32 id, u16 kind, u16 flags (1: an answer, 2: it failed, 4: long), then the body
  *
  * A packet has at most ASK_FDS descriptors. A body above ASK_PACKET_MAX bytes (an envelope of 1,000
- * recipients, a list) travels by itself as a sealed memfd, up to ASK_LONG_MAX. A truncated packet or control message ends the link. The asking side has
- * credits: with all of them out, ask_call() waits, so a slow role slows those who feed it and nothing
- * grows. The answering side treats every packet as hostile and ends a link that asks beyond its
- * credits. If the peer is gone, every open question fails with a temporary error at once. */
+ * recipients, a list) travels by itself as a sealed memfd, up to ASK_LONG_MAX. A truncated packet, or
+ * one with more descriptors, ends the link; if this process has none left to take a descriptor, that
+ * one question fails with a temporary error. The asking side has credits: with all of them out,
+ * ask_call() waits, so a slow role slows those who feed it and nothing grows. The answering side
+ * treats every packet as hostile and ends a link that asks beyond its credits; a credit is free again
+ * when the answer was read. If the peer is gone, every open question fails with a temporary error at
+ * once. */
 #ifndef IO_ASK_H
 #define IO_ASK_H
 

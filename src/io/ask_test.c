@@ -8,7 +8,9 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -268,7 +270,7 @@ static void outside_a_fiber_it_blocks(void **state)
 	if (pid == 0) {
 		char packet[100];
 		ssize_t n = recv(pair[1], packet, sizeof packet, 0);
-		packet[6] |= 1; /* the flag of an answer */
+		packet[6] |= 1;    /* the flag of an answer */
 		poll(NULL, 0, 10); /* a moment */
 		send(pair[1], packet, (size_t)n, 0);
 		_exit(0);
@@ -313,6 +315,197 @@ static void broken_packets_end_the_link(void **state)
 {
 	(void)state;
 	in_fibers(1, be_hostile);
+	assert_int_equal(served, 0);
+}
+
+/* ---- descriptors nobody asked for ---- */
+
+static int open_descriptors(void)
+{
+	int n = 0;
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* One packet of `n` bytes with `count` descriptors, all of them standard input. */
+static void send_descriptors(int to, const char *bytes, size_t n, int count)
+{
+	enum { MOST = 64 };
+	union {
+		char room[CMSG_SPACE(MOST * sizeof(int))];
+		struct cmsghdr align;
+	} control = {0};
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = n};
+	struct msghdr m = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.room,
+		.msg_controllen = CMSG_SPACE((size_t)count * sizeof(int))};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	*c = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+		.cmsg_type = SCM_RIGHTS,
+		.cmsg_len = CMSG_LEN((size_t)count * sizeof(int))};
+	memset(CMSG_DATA(c), 0, (size_t)count * sizeof(int));
+	assert_int_equal(sendmsg(to, &m, 0), n);
+}
+
+static void flood(void)
+{
+	static const char question[8] = {1, 0, 0, 0, KIND_ECHO, 0, 0, 0};
+	for (int count = 3; count <= 64; count++) {
+		int pair[2];
+		ask_pair(pair);
+		struct ask_link *l = ask_link_new(pair[0], "stranger", handler, gone, NULL);
+		int before = open_descriptors();
+		goners = 0;
+		send_descriptors(pair[1], question, count % 2 ? sizeof question : 0, count);
+		for (int i = 0; i < 50 && goners == 0; i++)
+			fiber_sleep("for the packet to be seen", 1);
+		assert_int_equal(goners, 1);
+		assert_int_equal(open_descriptors(), before - 1);
+		ask_link_free(l);
+		close(pair[1]);
+	}
+}
+
+static void too_many_descriptors_end_the_link_and_none_stays(void **state)
+{
+	(void)state;
+	in_fibers(1, flood);
+	assert_int_equal(served, 0);
+}
+
+/* ---- a process that has no descriptor left ---- */
+
+static struct rlimit before_shortage;
+
+/* From `lowest` on. */
+static void no_descriptor_left(int lowest)
+{
+	getrlimit(RLIMIT_NOFILE, &before_shortage);
+	struct rlimit none = before_shortage;
+	none.rlim_cur = (rlim_t)lowest;
+	setrlimit(RLIMIT_NOFILE, &none);
+}
+
+static void ask_without_room(void)
+{
+	struct arena *arena = arena_new();
+	struct ask_answer a;
+	struct err err;
+	int lowest = dup(0);
+	close(lowest);
+	no_descriptor_left(lowest);
+	int status = ask_call(asks, KIND_ECHO, STR("x"), (int[]){0, -1}, 1000, arena, &a, &err);
+	setrlimit(RLIMIT_NOFILE, &before_shortage);
+	assert_int_equal(status, -1);
+	assert_int_equal(err.kind, ERR_TEMP);
+	arena_free(arena);
+	ask_echo();
+	ask_with_descriptor();
+}
+
+/* Here both ends are in one process, so it is the question that arrives without its descriptor. */
+static void a_lost_descriptor_fails_one_question(void **state)
+{
+	(void)state;
+	in_fibers(1, ask_without_room);
+	assert_int_equal(goners, 0);
+}
+
+static void hand_out_standard_input(struct ask_question *q, void *arg)
+{
+	(void)arg;
+	q->answer_fd[0] = fcntl(0, F_DUPFD_CLOEXEC, 0);
+	if (q->kind == KIND_SLOW)
+		no_descriptor_left(q->answer_fd[0]);
+}
+
+static void get_without_room(void)
+{
+	struct arena *arena = arena_new();
+	struct ask_answer a;
+	struct err err;
+	assert_int_equal(ask_call(asks, KIND_SLOW, STR("x"), NULL, 1000, arena, &a, &err), -1);
+	setrlimit(RLIMIT_NOFILE, &before_shortage);
+	assert_int_equal(err.kind, ERR_TEMP);
+	assert_int_equal(ask_call(asks, KIND_ECHO, STR("x"), NULL, 1000, arena, &a, &err), 0);
+	assert_true(a.fd[0] >= 0);
+	close(a.fd[0]);
+	arena_free(arena);
+}
+
+static void an_answers_lost_descriptor_fails_that_question(void **state)
+{
+	(void)state;
+	int pair[2];
+	ask_link_free(asks);
+	ask_link_free(answers);
+	ask_pair(pair);
+	asks = ask_link_new(pair[0], "answers", NULL, gone, NULL);
+	answers = ask_link_new(pair[1], "asks", hand_out_standard_input, gone, NULL);
+	in_fibers(1, get_without_room);
+	assert_int_equal(goners, 0);
+}
+
+/* ---- a peer that asks and asks and never reads an answer ---- */
+
+static void ask_and_never_read(void)
+{
+	enum { BODY = 16 * 1024, QUESTIONS = 8 * ASK_CREDITS };
+	static char packet[8 + BODY] = {[4] = KIND_ECHO};
+	int pair[2];
+	ask_pair(pair);
+	struct ask_link *l = ask_link_new(pair[0], "glutton", handler, gone, NULL);
+	goners = 0;
+	for (int i = 0; i < QUESTIONS && goners == 0; i++) {
+		packet[0] = (char)i;
+		if (send(pair[1], packet, sizeof packet, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+			errno == EAGAIN)
+			i--;
+		fiber_sleep("for the answer to pile up", 0);
+	}
+	assert_int_equal(goners, 1);
+	assert_true(served < 2 * ASK_CREDITS);
+	ask_link_free(l);
+	close(pair[1]);
+}
+
+static void unread_answers_do_not_pile_up(void **state)
+{
+	(void)state;
+	in_fibers(1, ask_and_never_read);
+}
+
+/* A long body that its sender could still change, or cut short under the reader's feet. */
+static void send_unsealed(void)
+{
+	static const char question[8] = {1, 0, 0, 0, KIND_ECHO, 0, 4, 0};
+	char name[] = "/tmp/ask_test.XXXXXX";
+	int writable = mkstemp(name), readable = open(name, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(write(writable, "long", 4), 4);
+	unlink(name);
+	int pair[2], standard_input = dup(0);
+	ask_pair(pair);
+	struct ask_link *l = ask_link_new(pair[0], "stranger", handler, gone, NULL);
+	goners = 0;
+	dup2(readable, 0);
+	send_descriptors(pair[1], question, sizeof question, 1);
+	dup2(standard_input, 0);
+	for (int i = 0; i < 50 && goners == 0; i++)
+		fiber_sleep("for the packet to be seen", 1);
+	assert_int_equal(goners, 1);
+	ask_link_free(l);
+	close(pair[1]);
+	close(standard_input);
+	close(writable);
+	close(readable);
+}
+
+static void long_bodies_are_sealed_or_refused(void **state)
+{
+	(void)state;
+	in_fibers(1, send_unsealed);
 	assert_int_equal(served, 0);
 }
 
@@ -407,6 +600,11 @@ int main(void)
 		TEST(told_things_arrive),
 		TEST(outside_a_fiber_it_blocks),
 		TEST(broken_packets_end_the_link),
+		TEST(too_many_descriptors_end_the_link_and_none_stays),
+		TEST(a_lost_descriptor_fails_one_question),
+		TEST(an_answers_lost_descriptor_fails_that_question),
+		TEST(unread_answers_do_not_pile_up),
+		TEST(long_bodies_are_sealed_or_refused),
 		TEST(a_woken_fiber_runs_from_the_loop),
 		TEST(a_park_ends_in_time),
 		TEST(deep_calls_run_on_the_loops_stack),

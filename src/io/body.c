@@ -162,15 +162,19 @@ int body_from_str(struct str bytes, const char *name, struct err *err)
 	return fd;
 }
 
+bool body_is_sealed(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	return seals >= 0 && (seals & SEALS) == SEALS;
+}
+
 int64_t body_check(int fd, struct err *err)
 {
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
 		return err_temp(err, NULL, "no body came with the request");
-	int seals = fcntl(fd, F_GET_SEALS);
-	bool memory = seals >= 0 && (seals & SEALS) == SEALS;
 	bool read_only = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
-	if (!memory && !(seals < 0 && read_only))
+	if (!body_is_sealed(fd) && !read_only)
 		return err_temp(err, NULL, "the body that was handed over is not sealed");
 	return st.st_size;
 }

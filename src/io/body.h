@@ -36,8 +36,10 @@ void body_writer_free(struct body_writer *w);
 
 /* A sealed memfd with these contents, for asks that carry more than a packet. -1 with *err. */
 int body_from_str(struct str bytes, const char *name, struct err *err);
-/* Checks what another role handed over: a memfd sealed against writing, growing, shrinking and
- * sealing, or a regular file opened for reading only. Returns its size, or -1 with *err. */
+/* A memfd sealed against writing, growing, shrinking and sealing. */
+bool body_is_sealed(int fd);
+/* Checks what another role handed over: a sealed memfd, or a regular file opened for reading only.
+ * Returns its size, or -1 with *err. */
 int64_t body_check(int fd, struct err *err);
 /* Maps a checked descriptor for reading; an empty one gives an empty slice. Unmap with body_unmap().
  * `max` bounds its size. */
