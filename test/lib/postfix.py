@@ -87,6 +87,7 @@ class Postfix:
 
     def __enter__(self):
         self._run("postfix", "stop")
+        until(lambda: self._run("postfix", "status").returncode, "an older Postfix has ended")
         self._run("postsuper", "-d", "ALL")
         shutil.rmtree(self.box, ignore_errors=True)
         self.box.parent.mkdir(parents=True, exist_ok=True)
