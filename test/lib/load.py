@@ -71,7 +71,8 @@ class Load:
         if "STARTTLS" in client.reply() and chance.random() < 0.3:
             if client.say("STARTTLS").startswith("220"):
                 client.start_tls()
-                client.ehlo()
+                if not client.say("EHLO client.example").startswith("250"):
+                    raise ConnectionError
 
     def _send(self, client, mark, chance):
         data = numbered(mark, chance.choice(self.sizes), chance)
