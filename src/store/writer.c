@@ -50,8 +50,8 @@ enum {
 	FULL_CHECK_MS = 1000,           /* how often a full disk is looked at again */
 	IDLE_MS = 50,                   /* no work for so long: time for a checkpoint */
 	IDLE_WAL_PAGES = 512,           /* … if there is that much to copy */
-	BUSY_WAL_PAGES = 16 * 1024,     /* 64 MB: copied even under load */
-	TRUNCATE_WAL_PAGES = 64 * 1024, /* 256 MB: readers are waited for and the file is cut */
+	BUSY_WAL_PAGES = 8 * 1024,      /* 32 MB: copied even under load */
+	TRUNCATE_WAL_PAGES = 32 * 1024, /* 128 MB: readers are waited for and the file is cut */
 };
 
 struct queue_of_jobs {
