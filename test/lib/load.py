@@ -91,10 +91,11 @@ class Load:
         reply = client.reply()
         if reply.startswith("250"):
             self._note(mark, ACCEPTED)
-        elif reply:
+        elif reply.startswith("5"):
             self._note(mark, REFUSED)
-        else:
+        elif not reply:
             raise ConnectionError
+        # 4yz leaves it unknown: store may have died between its disk and its answer.
 
     def __enter__(self):
         self.threads = [threading.Thread(target=self._client, args=(i,), daemon=True)
