@@ -1,6 +1,5 @@
 #include "dns/answer.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 
 #include "base/buf.h"
@@ -143,14 +142,14 @@ static bool fill_record(
 	*ret = (struct dns_record){.type = (enum dns_type)resource->type, .ttl = resource->ttl};
 	switch (resource->type) {
 	case DNS_A:
-		if (data.n != sizeof ret->a)
+		if (data.n != 4)
 			return false;
-		memcpy(&ret->a, data.p, sizeof ret->a);
+		ret->ip = ip_from_v4(data.p);
 		return true;
 	case DNS_AAAA:
-		if (data.n != sizeof ret->aaaa)
+		if (data.n != 16)
 			return false;
-		memcpy(&ret->aaaa, data.p, sizeof ret->aaaa);
+		ret->ip = ip_from_v6(data.p);
 		return true;
 	case DNS_MX: {
 		struct name host;
@@ -287,13 +286,11 @@ const char *dns_rcode_name(uint16_t rcode, char dst[16])
 
 static void add_record(struct buf *out, const struct dns_record *record)
 {
-	char address[INET6_ADDRSTRLEN];
+	char address[IP_TEXT];
 	switch (record->type) {
 	case DNS_A:
-		buf_add_c(out, inet_ntop(AF_INET, &record->a, address, sizeof address));
-		break;
 	case DNS_AAAA:
-		buf_add_c(out, inet_ntop(AF_INET6, &record->aaaa, address, sizeof address));
+		buf_add_c(out, ip_format(&record->ip, address));
 		break;
 	case DNS_MX:
 		buf_addf(out, "%u %.*s", record->mx.preference, STR_ARG(record->mx.host));

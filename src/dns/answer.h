@@ -3,10 +3,9 @@
 #ifndef DNS_ANSWER_H
 #define DNS_ANSWER_H
 
-#include <netinet/in.h>
-
 #include "base/arena.h"
 #include "base/str.h"
+#include "wire/ip.h"
 
 enum dns_type {
 	DNS_A = 1,
@@ -47,8 +46,7 @@ struct dns_record {
 	enum dns_type type;
 	uint32_t ttl; /* seconds */
 	union {
-		struct in_addr a;
-		struct in6_addr aaaa;
+		struct ip ip; /* DNS_A, DNS_AAAA */
 		struct {
 			uint16_t preference;
 			struct str host; /* lower case, without the dot at its end; "" is the root: null MX */

@@ -1,6 +1,5 @@
 #include "io/stream.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +14,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "io/fiber.h"
+#include "wire/ip.h"
 
 enum {
 	INPUT_BULK = 64 * 1024, /* one read */
@@ -505,27 +505,14 @@ int stream_connect_tls(struct stream *s, struct ssl_ctx_st *ctx, struct str sni,
 
 /* ---- opening and closing ---- */
 
-static void describe(const struct sockaddr *sa, char *dst, size_t size)
-{
-	char ip[INET6_ADDRSTRLEN] = "?";
-	unsigned port = 0;
-	if (sa->sa_family == AF_INET) {
-		const struct sockaddr_in *v4 = (const struct sockaddr_in *)sa;
-		inet_ntop(AF_INET, &v4->sin_addr, ip, sizeof ip);
-		port = ntohs(v4->sin_port);
-	} else if (sa->sa_family == AF_INET6) {
-		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sa;
-		inet_ntop(AF_INET6, &v6->sin6_addr, ip, sizeof ip);
-		port = ntohs(v6->sin6_port);
-	}
-	snprintf(dst, size, sa->sa_family == AF_INET6 ? "[%s]:%u" : "%s:%u", ip, port);
-}
-
 struct stream *stream_connect(const struct sockaddr *to, socklen_t to_len,
 	const struct sockaddr *source, socklen_t source_len, int64_t timeout_ms, struct err *err)
 {
-	char where[80];
-	describe(to, where, sizeof where);
+	struct ip ip = {0};
+	uint16_t port = 0;
+	char where[IP_PORT_TEXT];
+	ip_from_sockaddr(to, &ip, &port);
+	ip_port_format(&ip, port, where);
 	int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0) {
 		err_temp(err, "cannot connect", "connect to %s: socket: %s", where, strerror(errno));

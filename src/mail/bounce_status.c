@@ -74,7 +74,7 @@ static void put_status(struct buf *out, const struct bounce_recipient *r)
 static void put_remote(struct buf *out, struct str host)
 {
 	struct ip ip;
-	char literal[IP_TEXT + 8];
+	char literal[IP_LITERAL_TEXT];
 	if (ip_parse(host, &ip))
 		put_field(out, "Remote-MTA", "dns; %s", ip_literal_format(&ip, literal));
 	else if (host.n)

@@ -2,7 +2,6 @@
  * began with. */
 #include <errno.h>
 #include <event2/event.h>
-#include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,7 +142,7 @@ static void session_run(void *arg)
 }
 
 static void session_start(
-	struct edge *e, enum listener listener, int fd, const struct ip *client, unsigned port)
+	struct edge *e, enum listener listener, int fd, const struct ip *client, uint16_t port)
 {
 	static unsigned number;
 	char name[24];
@@ -168,21 +167,6 @@ static void session_start(
 }
 
 /* ---- accepting --------------------------------------------------------------------------------- */
-
-static void client_address(const struct sockaddr_storage *sa, struct ip *ret, unsigned *ret_port)
-{
-	*ret = (struct ip){.bytes = {[10] = 0xff, [11] = 0xff}};
-	*ret_port = 0;
-	if (sa->ss_family == AF_INET) {
-		const struct sockaddr_in *v4 = (const struct sockaddr_in *)sa;
-		memcpy(ret->bytes + 12, &v4->sin_addr, 4);
-		*ret_port = ntohs(v4->sin_port);
-	} else if (sa->ss_family == AF_INET6) {
-		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sa;
-		memcpy(ret->bytes, &v6->sin6_addr, 16);
-		*ret_port = ntohs(v6->sin6_port);
-	}
-}
 
 /* On submissions the client expects TLS and could not read the text. */
 static void refuse(struct edge_listener *l, int fd, const struct ip *client, const char *text)
@@ -221,9 +205,9 @@ static bool accept_one(struct edge_listener *l)
 	}
 	if (fd < 0)
 		return errno != EAGAIN; /* the others are one connection's own trouble, see accept(2) */
-	struct ip client;
-	unsigned port;
-	client_address(&sa, &client, &port);
+	struct ip client = {0};
+	uint16_t port = 0;
+	ip_from_sockaddr((const struct sockaddr *)&sa, &client, &port);
 	const char *text = refusal(l->edge, &client);
 	if (text)
 		refuse(l, fd, &client, text);

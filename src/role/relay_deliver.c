@@ -109,10 +109,9 @@ static struct place place_make(
 {
 	const struct route *route = &a->message->route;
 	struct place place = {.host = host};
-	char text[IP_TEXT];
-	place.sa_len = relay_sockaddr(ip, route->port, &place.sa);
-	place.address =
-		arena_fmt(a->arena, ip_is_v4(ip) ? "%s:%u" : "[%s]:%u", ip_format(ip, text), route->port);
+	char text[IP_PORT_TEXT];
+	place.sa_len = ip_to_sockaddr(ip, route->port, &place.sa);
+	place.address = arena_dup(a->arena, str_from_c(ip_port_format(ip, route->port, text)));
 	place.key = arena_fmt(a->arena, "%.*s\n%.*s\n%s\n%.*s\n%.*s\n%.*s\n%llu %llu\n%.*s",
 		STR_ARG(place.address), STR_ARG(host->name), tls_level_name(route->tls),
 		STR_ARG(route->sni), STR_ARG(route->helo), STR_ARG(route->connector),

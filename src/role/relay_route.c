@@ -1,6 +1,5 @@
 #include "role/relay_route.h"
 
-#include <arpa/inet.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -46,64 +45,19 @@ struct smtp_failure relay_dns_failure(
 		arena, lasting ? DELIVERY_PERM : DELIVERY_TEMP, meanings[a->outcome].cause, text);
 }
 
-/* ---- addresses ---- */
-
-socklen_t relay_sockaddr(const struct ip *ip, uint16_t port, struct sockaddr_storage *ret)
-{
-	*ret = (struct sockaddr_storage){0};
-	if (ip_is_v4(ip)) {
-		struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons(port);
-		memcpy(&v4->sin_addr, ip->bytes + 12, 4);
-		return sizeof *v4;
-	}
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
-	v6->sin6_family = AF_INET6;
-	v6->sin6_port = htons(port);
-	memcpy(&v6->sin6_addr, ip->bytes, 16);
-	return sizeof *v6;
-}
-
-static struct ip ip_from_v4(const struct in_addr *a)
-{
-	struct ip ip = {{0}};
-	memset(ip.bytes + 10, 0xff, 2);
-	memcpy(ip.bytes + 12, a, 4);
-	return ip;
-}
-
-static struct ip ip_from_v6(const struct in6_addr *a)
-{
-	struct ip ip;
-	memcpy(ip.bytes, a, 16);
-	return ip;
-}
-
-static struct ip ip_from_sockaddr(const struct sockaddr_storage *sa, uint16_t *ret_port)
-{
-	if (sa->ss_family == AF_INET) {
-		const struct sockaddr_in *v4 = (const struct sockaddr_in *)sa;
-		*ret_port = ntohs(v4->sin_port);
-		return ip_from_v4(&v4->sin_addr);
-	}
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sa;
-	*ret_port = ntohs(v6->sin6_port);
-	return ip_from_v6(&v6->sin6_addr);
-}
-
 /* ---- are these we? ---- */
 
 bool relay_address_is_ours(const struct conf_addresses *listen_smtp, const struct ip *ip,
 	uint16_t port, bool of_this_machine)
 {
-	const struct in_addr any4 = {INADDR_ANY};
-	const struct ip any_v4 = ip_from_v4(&any4), any_v6 = ip_from_v6(&in6addr_any);
 	for (size_t i = 0; i < listen_smtp->n; i++) {
 		uint16_t listening_port;
-		struct ip listening = ip_from_sockaddr(&listen_smtp->at[i].sa, &listening_port);
+		struct ip listening;
+		const struct sockaddr *sa = (const struct sockaddr *)&listen_smtp->at[i].sa;
+		if (!ip_from_sockaddr(sa, &listening, &listening_port))
+			continue;
 		/* [::] takes IPv4 too unless told otherwise, 0.0.0.0 never takes IPv6. */
-		bool any = ip_eq(&listening, &any_v6) || (ip_eq(&listening, &any_v4) && ip_is_v4(ip));
+		bool any = ip_is_any(&listening) && (!ip_is_v4(&listening) || ip_is_v4(ip));
 		if (listening_port == port && (any ? of_this_machine : ip_eq(&listening, ip)))
 			return true;
 	}
@@ -128,19 +82,17 @@ static bool is_of_this_machine(const struct ip *ip)
 {
 	enum { DISCARD = 9 };
 	struct sockaddr_storage to, from;
-	socklen_t to_len = relay_sockaddr(ip, DISCARD, &to), from_len = sizeof from;
+	socklen_t to_len = ip_to_sockaddr(ip, DISCARD, &to), from_len = sizeof from;
 	if (ip_is_v4(ip) && ip->bytes[12] == 127)
 		return true;
 	int fd = socket(to.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return false;
-	bool is = false;
+	struct ip source;
 	uint16_t port;
-	if (connect(fd, (struct sockaddr *)&to, to_len) == 0 &&
-		getsockname(fd, (struct sockaddr *)&from, &from_len) == 0) {
-		struct ip source = ip_from_sockaddr(&from, &port);
-		is = ip_eq(&source, ip);
-	}
+	bool is = connect(fd, (struct sockaddr *)&to, to_len) == 0 &&
+		getsockname(fd, (struct sockaddr *)&from, &from_len) == 0 &&
+		ip_from_sockaddr((struct sockaddr *)&from, &source, &port) && ip_eq(&source, ip);
 	close(fd);
 	return is;
 }
@@ -172,9 +124,9 @@ static void take_addresses(
 		(six < found->aaaa.count || four < found->a.count)) {
 		struct ip *next = &host->addresses[host->address_count++];
 		if (six < found->aaaa.count && (six <= four || four == found->a.count))
-			*next = ip_from_v6(&found->aaaa.records[six++].aaaa);
+			*next = found->aaaa.records[six++].ip;
 		else
-			*next = ip_from_v4(&found->a.records[four++].a);
+			*next = found->a.records[four++].ip;
 	}
 }
 

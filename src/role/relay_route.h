@@ -43,9 +43,6 @@ bool relay_find_hosts(const struct relay_lookup *l, const struct route *route,
 
 /* ---- pure */
 
-/* As the kernel wants it; returns the length. */
-socklen_t relay_sockaddr(const struct ip *ip, uint16_t port, struct sockaddr_storage *ret);
-
 /* We listen for mail at this address: on it, or on all when the address is one of this machine. */
 bool relay_address_is_ours(const struct conf_addresses *listen_smtp, const struct ip *ip,
 	uint16_t port, bool of_this_machine);

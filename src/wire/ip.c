@@ -1,6 +1,8 @@
 #include "wire/ip.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
 
 static const uint8_t v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -22,6 +24,27 @@ bool ip_parse(struct str s, struct ip *ret)
 bool ip_is_v4(const struct ip *ip)
 {
 	return memcmp(ip->bytes, v4_prefix, sizeof(v4_prefix)) == 0;
+}
+
+bool ip_is_any(const struct ip *ip)
+{
+	static const struct ip any_v6, any_v4 = {{[10] = 0xff, [11] = 0xff}};
+	return ip_eq(ip, &any_v6) || ip_eq(ip, &any_v4);
+}
+
+struct ip ip_from_v4(const void *bytes)
+{
+	struct ip ip;
+	memcpy(ip.bytes, v4_prefix, sizeof(v4_prefix));
+	memcpy(ip.bytes + 12, bytes, 4);
+	return ip;
+}
+
+struct ip ip_from_v6(const void *bytes)
+{
+	struct ip ip;
+	memcpy(ip.bytes, bytes, sizeof(ip.bytes));
+	return ip;
 }
 
 char *ip_format(const struct ip *ip, char dst[IP_TEXT])
@@ -46,7 +69,7 @@ bool ip_literal_parse(struct str s, struct ip *ret)
 	return (str_find(text, ':') >= 0) == tagged && ip_parse(text, ret);
 }
 
-char *ip_literal_format(const struct ip *ip, char dst[IP_TEXT + 8])
+char *ip_literal_format(const struct ip *ip, char dst[IP_LITERAL_TEXT])
 {
 	char text[IP_TEXT];
 	size_t n = 0;
@@ -66,6 +89,46 @@ char *ip_literal_format(const struct ip *ip, char dst[IP_TEXT + 8])
 bool ip_eq(const struct ip *a, const struct ip *b)
 {
 	return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
+char *ip_port_format(const struct ip *ip, uint16_t port, char dst[IP_PORT_TEXT])
+{
+	char text[IP_TEXT];
+	snprintf(dst, IP_PORT_TEXT, ip_is_v4(ip) ? "%s:%u" : "[%s]:%u", ip_format(ip, text), port);
+	return dst;
+}
+
+bool ip_from_sockaddr(const struct sockaddr *sa, struct ip *ret, uint16_t *ret_port)
+{
+	if (sa->sa_family == AF_INET) {
+		const struct sockaddr_in *v4 = (const struct sockaddr_in *)sa;
+		*ret = ip_from_v4(&v4->sin_addr);
+		*ret_port = ntohs(v4->sin_port);
+	} else if (sa->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sa;
+		*ret = ip_from_v6(&v6->sin6_addr);
+		*ret_port = ntohs(v6->sin6_port);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+socklen_t ip_to_sockaddr(const struct ip *ip, uint16_t port, struct sockaddr_storage *ret)
+{
+	*ret = (struct sockaddr_storage){0};
+	if (ip_is_v4(ip)) {
+		struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(port);
+		memcpy(&v4->sin_addr, ip->bytes + 12, 4);
+		return sizeof(*v4);
+	}
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons(port);
+	memcpy(&v6->sin6_addr, ip->bytes, 16);
+	return sizeof(*v6);
 }
 
 /* The address with all bits behind the first `bits` cleared. */

@@ -1,5 +1,7 @@
 #include "wire/ip.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -70,7 +72,7 @@ static void test_literals(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct ip ip;
-		char text[IP_TEXT + 8];
+		char text[IP_LITERAL_TEXT];
 		assert_int_equal(
 			ip_literal_parse(str_from_c(rows[i].text), &ip), rows[i].canonical != NULL);
 		if (rows[i].canonical)
@@ -78,10 +80,63 @@ static void test_literals(void **state)
 	}
 	/* The longest text there is fits. */
 	struct ip longest;
-	char text[IP_TEXT + 8];
+	char text[IP_LITERAL_TEXT];
 	memset(longest.bytes, 0xee, sizeof(longest.bytes));
 	ip_literal_format(&longest, text);
 	assert_string_equal(text, "[IPv6:eeee:eeee:eeee:eeee:eeee:eeee:eeee:eeee]");
+}
+
+static struct ip ip_of(const char *text)
+{
+	struct ip ip;
+	assert_true(ip_parse(str_from_c(text), &ip));
+	return ip;
+}
+
+static void test_sockaddr(void **state)
+{
+	static const struct {
+		const char *ip, *text;
+		int family;
+		socklen_t n;
+	} rows[] = {
+		{"192.0.2.1", "192.0.2.1:2525", AF_INET, sizeof(struct sockaddr_in)},
+		{"0.0.0.0", "0.0.0.0:2525", AF_INET, sizeof(struct sockaddr_in)},
+		{"2001:db8::1", "[2001:db8::1]:2525", AF_INET6, sizeof(struct sockaddr_in6)},
+		{"::", "[::]:2525", AF_INET6, sizeof(struct sockaddr_in6)},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ip ip = ip_of(rows[i].ip), back = {{42}};
+		struct sockaddr_storage sa;
+		uint16_t port = 0;
+		char text[IP_PORT_TEXT];
+		assert_int_equal(ip_to_sockaddr(&ip, 2525, &sa), rows[i].n);
+		assert_int_equal(sa.ss_family, rows[i].family);
+		assert_true(ip_from_sockaddr((const struct sockaddr *)&sa, &back, &port));
+		assert_true(ip_eq(&back, &ip));
+		assert_int_equal(port, 2525);
+		assert_string_equal(ip_port_format(&back, port, text), rows[i].text);
+	}
+	/* What the kernel would see: bytes in the order of the net. */
+	struct sockaddr_storage sa;
+	struct ip v4 = ip_of("192.0.2.1");
+	ip_to_sockaddr(&v4, 25, &sa);
+	assert_int_equal(ntohs(((struct sockaddr_in *)&sa)->sin_port), 25);
+	assert_int_equal(ntohl(((struct sockaddr_in *)&sa)->sin_addr.s_addr), 0xc0000201);
+	struct sockaddr local = {.sa_family = AF_UNIX};
+	uint16_t port = 42;
+	assert_false(ip_from_sockaddr(&local, &v4, &port));
+	assert_int_equal(port, 42);
+	struct ip any[] = {ip_of("0.0.0.0"), ip_of("::"), ip_of("0.0.0.1"), ip_of("::1")};
+	assert_true(ip_is_any(&any[0]) && ip_is_any(&any[1]));
+	assert_false(ip_is_any(&any[2]) || ip_is_any(&any[3]));
+	/* The longest text there is fits. */
+	struct ip longest;
+	char text[IP_PORT_TEXT];
+	memset(longest.bytes, 0xee, sizeof(longest.bytes));
+	assert_string_equal(
+		ip_port_format(&longest, 65535, text), "[eeee:eeee:eeee:eeee:eeee:eeee:eeee:eeee]:65535");
 }
 
 static void test_networks(void **state)
@@ -131,6 +186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_literals),
+		cmocka_unit_test(test_sockaddr),
 		cmocka_unit_test(test_networks),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

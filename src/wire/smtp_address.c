@@ -62,7 +62,7 @@ enum parse smtp_address_literal(struct str *at, struct str *ret)
 		return PARSE_MORE;
 	if (at->p[0] != '[')
 		return PARSE_BAD;
-	while (n < at->n && n < IP_TEXT + 8 &&
+	while (n < at->n && n < IP_LITERAL_TEXT &&
 		(ascii_is_alpha(at->p[n]) || ascii_is_digit(at->p[n]) || at->p[n] == ':' ||
 			at->p[n] == '.'))
 		n++;

@@ -49,7 +49,7 @@ static void try_ip(struct str text)
 {
 	struct ip ip, again;
 	struct ip_network network;
-	char dst[IP_TEXT + 8];
+	char dst[IP_LITERAL_TEXT];
 	if (ip_parse(text, &ip)) {
 		assert(ip_parse(str_from_c(ip_format(&ip, dst)), &again) && ip_eq(&ip, &again));
 		assert(ip_literal_parse(str_from_c(ip_literal_format(&ip, dst)), &again));
