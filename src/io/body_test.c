@@ -188,9 +188,9 @@ static void a_failure_stays_a_failure(void **state)
 {
 	struct body body = {.fd = -7};
 	struct err err = {0};
-	int status;
+	int status, refuse;
 	(void)state;
-	struct body_writer *w = write_bytes(2 * BODY_MEMORY_MAX, open_spool, "refuse", &status);
+	struct body_writer *w = write_bytes(2 * BODY_MEMORY_MAX, open_spool, &refuse, &status);
 	assert_int_equal(status, -1);
 	assert_int_equal(body_writer_add(w, STR("more"), &err), -1);
 	assert_string_equal(err.log, "no spool today");
