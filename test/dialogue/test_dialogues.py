@@ -112,7 +112,8 @@ class Player:
 def stage(tmp_path_factory):
     with NextHop() as hop:
         home = Home(tmp_path_factory.mktemp("dialogue") / "home").setup()
-        home.cli("domain", "add", "example.org")
+        for domain in ("example.org", home.hostname):
+            home.cli("domain", "add", domain)
         home.cli("connector", "add", "hop", f"127.0.0.1:{hop.port}", "--for", "*", "--tls", "off")
         home.serve()
         yield home, hop
