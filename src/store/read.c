@@ -307,13 +307,12 @@ static struct record *unpack(struct str data, struct arena *arena)
 	return xfer_done(&x) ? r : NULL;
 }
 
-/* Sessions without mail by peer: `peer` is an address (ports and host names follow it). */
+/* Sessions without mail by peer: `peer` is an address, its port and name follow it in the column. */
 static struct db_query *records_of_peer(struct store *s, struct str peer, uint32_t limit)
 {
 	struct db_query *q = db_query(s->reader,
-		"SELECT data FROM record WHERE kind = $1 AND substr(peer, 1, length($2)) = $2"
-		" AND NOT EXISTS (SELECT 1 FROM record_message WHERE record = record.id)"
-		" ORDER BY id DESC LIMIT $3");
+		"SELECT data FROM record WHERE messages = 0 AND kind = $1 AND peer >= $2"
+		" AND peer < $2 || char(1114111) ORDER BY id DESC LIMIT $3");
 	db_bind_int(q, 1, RECORD_SESSION);
 	db_bind_text(q, 2, peer);
 	db_bind_int(q, 3, limit);

@@ -37,13 +37,14 @@ int record_insert(struct db *db, const struct record *r, struct str packed, stru
 {
 	/* A number met twice keeps its first record: nobody overwrites another's story. */
 	struct db_query *q = db_query(db,
-		"INSERT INTO record (id, kind, at_ms, peer, data) VALUES ($1, $2, $3, $4, $5)"
-		" ON CONFLICT DO NOTHING");
+		"INSERT INTO record (id, kind, at_ms, peer, data, messages)"
+		" VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING");
 	db_bind_int(q, 1, (int64_t)r->id);
 	db_bind_int(q, 2, r->kind);
 	db_bind_int(q, 3, r->started_ms);
 	db_bind_text(q, 4, r->peer);
 	db_bind_blob(q, 5, packed);
+	db_bind_int(q, 6, r->message_count);
 	if (db_run(q, err))
 		return -1;
 	if (db_changes(db) == 0)

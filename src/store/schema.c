@@ -62,11 +62,13 @@ const char node_schema[] =
 
 	/* What happened in one session or attempt: a packed struct record. */
 	"CREATE TABLE record ("
-	" id INTEGER PRIMARY KEY," /* of the session or attempt */
-	" kind INTEGER NOT NULL,"  /* enum record_kind */
-	" at_ms INTEGER NOT NULL," /* when it was written */
+	" id INTEGER PRIMARY KEY,"    /* of the session or attempt */
+	" kind INTEGER NOT NULL,"     /* enum record_kind */
+	" at_ms INTEGER NOT NULL,"    /* when it began */
+	" messages INTEGER NOT NULL," /* that it speaks of */
 	" peer TEXT NOT NULL,"
 	" data BLOB NOT NULL) STRICT;"
+	"CREATE INDEX record_by_peer ON record (peer, id) WHERE messages = 0;"
 	"CREATE TABLE record_message ("
 	" message INTEGER NOT NULL,"
 	" record INTEGER NOT NULL,"

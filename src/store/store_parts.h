@@ -12,7 +12,7 @@ struct recorder;
 
 enum {
 	TICK_MS = 5 * 1000,   /* housekeeping */
-	DELIVERIES_MAX = 256, /* attempts under way at a time; below the credits of the link */
+	DELIVERIES_MAX = 480, /* attempts under way at a time; below the credits of the link */
 };
 
 struct store {

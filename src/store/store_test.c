@@ -345,6 +345,18 @@ static void a_letter_offered_again_is_kept_once(void **state)
 	assert_int_equal(number(t, "SELECT count(*) FROM body"), 2);
 }
 
+static void an_empty_body_is_a_body(void **state)
+{
+	struct stage *t = *state;
+	t->body_size = 99;
+	give(t, "a@example.org", 0);
+	assert_int_equal(t->result, 0);
+	start_relay(t);
+	run(wait_idle, t);
+	assert_int_equal(t->attempts, 1);
+	assert_int_equal(t->body_size, 0);
+}
+
 static uint64_t files_in_spool(struct stage *t)
 {
 	char command[128], text[32] = "";
@@ -798,6 +810,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_letter_goes_in_and_out),
 		TEST(a_letter_offered_again_is_kept_once),
+		TEST(an_empty_body_is_a_body),
 		TEST(large_bodies_are_files),
 		TEST(a_file_with_a_writer_is_refused),
 		TEST(a_second_id_is_refused),
