@@ -46,12 +46,13 @@
 #include "store/node_db.h"
 
 enum {
-	RESERVE_BYTES = 4 * 1024 * 1024,
-	FULL_CHECK_MS = 1000,           /* how often a full disk is looked at again */
-	IDLE_MS = 50,                   /* no work for so long: time for a checkpoint */
-	IDLE_WAL_PAGES = 512,           /* … if there is that much to copy */
-	BUSY_WAL_PAGES = 8 * 1024,      /* 32 MB: copied even under load */
-	TRUNCATE_WAL_PAGES = 32 * 1024, /* 128 MB: readers are waited for and the file is cut */
+	/* More than the WAL: freed, it lets the WAL be copied back, and so begin anew. */
+	RESERVE_BYTES = 16 * 1024 * 1024,
+	FULL_CHECK_MS = 1000,          /* how often a full disk is looked at again */
+	IDLE_MS = 50,                  /* no work for so long: time for a checkpoint */
+	IDLE_WAL_PAGES = 512,          /* … if there is that much to copy */
+	BUSY_WAL_PAGES = 2 * 1024,     /* 8 MB: copied even under load */
+	TRUNCATE_WAL_PAGES = 4 * 1024, /* 16 MB: readers are waited for and the file is cut */
 };
 
 struct queue_of_jobs {
@@ -146,14 +147,16 @@ static void refuse(struct write_job *job, const struct err *err)
 
 /* ---- full disk (W7) --------------------------------------------------------------------------- */
 
-static void make_reserve(struct writer *w)
+/* False if there is no space for it. */
+static bool make_reserve(struct writer *w)
 {
 	int fd = open(w->reserve_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (fd == -1)
-		return;
-	if (posix_fallocate(fd, 0, RESERVE_BYTES) != 0)
+	int failed = fd == -1 ? errno : posix_fallocate(fd, 0, RESERVE_BYTES);
+	if (fd >= 0)
+		close(fd);
+	if (failed)
 		unlink(w->reserve_path);
-	close(fd);
+	return failed != ENOSPC && failed != EDQUOT;
 }
 
 static void set_full(struct writer *w, bool full)
@@ -177,7 +180,7 @@ static void disk_is_full(struct writer *w)
 		die(w, err.log);
 }
 
-/* Space is back when the reserve fits in four times. */
+/* Space is back when the reserve fits in twice. */
 static void look_for_space(struct writer *w)
 {
 	struct statvfs vfs;
@@ -189,9 +192,10 @@ static void look_for_space(struct writer *w)
 	*slash = 0;
 	int failed = statvfs(w->reserve_path, &vfs);
 	*slash = '/';
-	if (failed || (uint64_t)vfs.f_bavail * vfs.f_frsize < 4ull * RESERVE_BYTES)
+	if (failed || (uint64_t)vfs.f_bavail * vfs.f_frsize < 2ull * RESERVE_BYTES)
 		return;
-	make_reserve(w);
+	if (!make_reserve(w))
+		return;
 	set_full(w, false);
 	log_info("store.space", "there is space again: mail is accepted");
 }
@@ -609,7 +613,10 @@ struct writer *writer_new(const char *home, struct spool *spool,
 		writer_free(w);
 		return NULL;
 	}
-	make_reserve(w);
+	w->full = !make_reserve(w);
+	if (w->full)
+		log_error("store.full", "no space for %s: mail is refused with 452 until there is",
+			w->reserve_path);
 	/* Without a loop (tests, the command line) writer_do() itself takes what is finished. */
 	if (loop_base()) {
 		w->wake = event_new(loop_base(), w->wake_fd, EV_READ | EV_PERSIST, on_wake, w);

@@ -25,8 +25,9 @@ def id_text(number):
 
 @pytest.fixture
 def fast_folder():
-    """In memory if there is such a place: images are many and nobody keeps them."""
-    where = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    """In memory if there is room enough: images are many and nobody keeps them."""
+    memory = Path("/dev/shm")
+    where = memory if memory.is_dir() and shutil.disk_usage(memory).free > 2 << 30 else None
     with tempfile.TemporaryDirectory(prefix="powercut", dir=where) as folder:
         yield Path(folder)
 
