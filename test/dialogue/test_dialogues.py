@@ -8,6 +8,8 @@ r"""Runs the dialogues *.smtp of this folder against a real server that relays t
     @ arrives 1                 so many messages reach the next hop by this dialogue, no more
     @ body line                 the message that arrived last has this body: all @ body lines
     @ header X-Name: value      it has this header line
+    @ has-header X-Name         it has such a header field; @ no-header: it has none
+    @ recipients a@b c@d        it was sent to these
     C: MAIL FROM:<a@b>          sends the text and CRLF
     C> text\r\n                 sends the bytes: \r \n \0 \\ \xFF
     C* 3000 text                sends the text so many times, without CRLF
@@ -72,7 +74,7 @@ class Player:
             assert text not in self.reply, f"got {self.reply!r}"
         else:
             word, _, rest = line[2:].partition(" ")
-            getattr(self, "do_" + word)(rest)
+            getattr(self, "do_" + word.replace("-", "_"))(rest)
 
     def do_listener(self, name):
         self.listener = name
@@ -98,9 +100,20 @@ class Player:
     def do_body(self, line):
         self.expected_body.append(line)
 
+    def head(self):
+        return self.hop.messages[-1].data.split(b"\r\n\r\n", 1)[0].decode("latin-1").split("\r\n")
+
     def do_header(self, line):
-        head = self.hop.messages[-1].data.split(b"\r\n\r\n", 1)[0].decode("latin-1")
-        assert line in head.split("\r\n"), head
+        assert line in self.head()
+
+    def do_has_header(self, name):
+        assert any(line.lower().startswith(name.lower() + ":") for line in self.head()), self.head()
+
+    def do_no_header(self, name):
+        assert not any(line.lower().startswith(name.lower() + ":") for line in self.head())
+
+    def do_recipients(self, addresses):
+        assert " ".join(self.hop.messages[-1].recipients) == addresses
 
     def finish(self):
         if self.expected_body:
