@@ -91,11 +91,10 @@ class Load:
         reply = client.reply()
         if reply.startswith("250"):
             self._note(mark, ACCEPTED)
-        elif reply.startswith("5"):
+        elif reply:
             self._note(mark, REFUSED)
-        elif not reply:
+        else:
             raise ConnectionError
-        # 4yz leaves it unknown: store may have died between its disk and its answer.
 
     def __enter__(self):
         self.threads = [threading.Thread(target=self._client, args=(i,), daemon=True)
