@@ -124,6 +124,18 @@ size_t stream_pending(const struct stream *s)
 	return s->in.n - s->in_at;
 }
 
+bool stream_spoke(const struct stream *s)
+{
+	char byte;
+	if (s->fd < 0)
+		return false;
+	if (stream_pending(s) > 0)
+		return true;
+	if (s->ssl)
+		return SSL_pending(s->ssl) > 0;
+	return recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 /* ---- failing ---- */
 
 static int fail(struct stream *s, const char *doing, const char *why)

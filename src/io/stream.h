@@ -47,6 +47,10 @@ int stream_peek(struct stream *s, struct str *ret, struct err *err);
 void stream_skip(struct stream *s, size_t n);
 /* Input that was read but not yet taken. */
 size_t stream_pending(const struct stream *s);
+/* The peer has said something already, read or not; its end is nothing said. Under TLS only what was
+ * read counts: the rest may be TLS's own. Of a memory stream, whose input is there from the start,
+ * false. Does not wait. */
+bool stream_spoke(const struct stream *s);
 
 void stream_put(struct stream *s, struct str bytes);
 void stream_putf(struct stream *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

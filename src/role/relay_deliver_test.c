@@ -381,6 +381,29 @@ static void a_silent_peer(void **state)
 	peers_stop(&first, NULL);
 }
 
+/* A reply that is there before its command was sent belongs to no command: taken for the next one's it
+ * would refuse the wrong recipient, or call a message delivered that nobody read. */
+static void replies_ahead_of_their_commands(void **state)
+{
+	(void)state;
+	static const struct peer wishes[] = {
+		{.greeting = "220 peer.example\r\n250 peer.example\r\n"},
+		{.mail = "250 ok\r\n250 ok\r\n", .refused = "r0@"},
+		{.rcpt = "250 ok\r\n250 ok\r\n"},
+		{.data = "354 go\r\n250 queued\r\n"},
+	};
+	struct route route = {.domain = STR("x.example"), .host = STR("127.0.0.2")};
+	for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++) {
+		struct peer first = wishes[i];
+		peers_start(&first, NULL);
+		const struct recipient_result *r = deliver(route, 2);
+		expect(&r[0], DELIVERY_TEMP, "peer.protocol");
+		expect(&r[1], DELIVERY_TEMP, "peer.protocol");
+		assert_non_null(strstr(r[0].text.p, "before the command"));
+		peers_stop(&first, NULL);
+	}
+}
+
 /* ---- connections that are used again ---- */
 
 static void one_connection_for_many_messages(void **state)
@@ -411,6 +434,18 @@ static void an_idle_connection_that_ended_is_replaced_in_silence(void **state)
 	assert_int_equal(first.connections, 3);
 	assert_int_equal(first.messages, 3);
 	assert_true(recorded(EVENT_NOTE, "the open connection had ended"));
+	peers_stop(&first, NULL);
+}
+
+static void an_idle_connection_with_a_reply_too_many_is_replaced(void **state)
+{
+	(void)state;
+	struct peer first = {.end = "250 2.0.0 queued\r\n250 ok\r\n"};
+	peers_start(&first, NULL);
+	for (int i = 0; i < 3; i++)
+		expect(&deliver_by_mx("two.example", 1)[0], DELIVERY_DONE, "");
+	assert_int_equal(first.connections, 3);
+	assert_int_equal(first.messages, 3);
 	peers_stop(&first, NULL);
 }
 
@@ -582,8 +617,10 @@ int main(void)
 		TEST(what_may_have_arrived_is_not_sent_to_the_next_host),
 		TEST(a_reply_says_more_than_a_connection_refused),
 		TEST(a_silent_peer),
+		TEST(replies_ahead_of_their_commands),
 		TEST(one_connection_for_many_messages),
 		TEST(an_idle_connection_that_ended_is_replaced_in_silence),
+		TEST(an_idle_connection_with_a_reply_too_many_is_replaced),
 		TEST(idle_connections_run_out),
 		TEST(a_large_message),
 		TEST(levels),

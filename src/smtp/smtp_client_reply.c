@@ -36,8 +36,15 @@ const char *smtp_client_command_name(enum smtp_client_state state)
 	return states[state].command;
 }
 
+void smtp_client_expect(struct smtp_client *c)
+{
+	if (c->unanswered++ == 0)
+		c->early = stream_spoke(c->stream);
+}
+
 void smtp_client_put(struct smtp_client *c, const char *fmt, ...)
 {
+	smtp_client_expect(c);
 	struct buf line;
 	buf_init(&line, 4096);
 	va_list ap;
@@ -164,9 +171,15 @@ bool smtp_client_reply(
 		return out_of_step(c, state, "sent what is no SMTP reply", ret);
 	record_add(c->record, EVENT_RECEIVED, "%u %s%s%.*s", c->reply.code, c->reply.enhanced,
 		*c->reply.enhanced ? " " : "", STR_ARG(smtp_client_reply_text(c)));
-	if (c->reply.code != CLOSING_CHANNEL)
-		return true;
-	c->closing = true;
-	smtp_client_refused(c, state, ret);
-	return false;
+	if (c->reply.code == CLOSING_CHANNEL) { /* may come at any time (RFC 5321 3.8) */
+		c->closing = true;
+		smtp_client_refused(c, state, ret);
+		return false;
+	}
+	/* From here on every reply would count for the wrong command. */
+	if (c->early)
+		return out_of_step(c, state, "sent a reply before the command it should answer", ret);
+	if (c->unanswered)
+		c->unanswered--;
+	return true;
 }

@@ -205,6 +205,7 @@ static bool put_message(struct transaction *t)
 	struct smtp_stuff stuff;
 	struct err err;
 	err_clear(&err);
+	smtp_client_expect(c);
 	smtp_client_patience(c, SMTP_BODY, (int64_t)((prefix.n + t->body.n) / SLOWEST));
 	smtp_stuff_init(&stuff);
 	put_stuffed(c, &stuff, prefix);
@@ -237,6 +238,7 @@ static bool finish_data(struct transaction *t)
 	}
 	if (any_open(t))
 		return put_message(t) && read_end_of_data(t);
+	smtp_client_expect(c);
 	record_add(c->record, EVENT_SENT, ". (nobody is left to deliver to)");
 	stream_put(c->stream, STR(".\r\n"));
 	return read_end_of_data(t);

@@ -35,6 +35,8 @@ struct smtp_client {
 	bool in_transaction; /* the server may still hold sender and recipients: RSET before MAIL */
 	bool closing;        /* it said 421, or the session is out of step: no more commands */
 	unsigned messages;   /* carried, or tried */
+	unsigned unanswered; /* commands whose replies are still to come */
+	bool early;          /* what is read next was there before the command it should answer */
 
 	int64_t until_ms;      /* steady clock: no wait goes beyond; 0: no limit */
 	struct record *record; /* of the attempt that is going on */
@@ -44,13 +46,15 @@ struct smtp_client {
 
 /* ---- smtp_client_reply.c */
 
-/* Sends one command line and notes it in the record. */
+/* Before something is sent that has a reply: looks whether the server spoke too early. */
+void smtp_client_expect(struct smtp_client *c);
+/* Sends one command line, which has a reply, and notes it in the record. */
 void smtp_client_put(struct smtp_client *c, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Sets how long the peer may take for what comes now, however it trickles; `extra_ms` more. */
 void smtp_client_patience(struct smtp_client *c, enum smtp_client_state state, int64_t extra_ms);
-/* Reads one reply into c->reply. False, with the session closing and *ret filled, if none came or
- * it was 421. */
+/* Reads one reply into c->reply. False, with the session closing and *ret filled, if none came, or
+ * one that cannot be an answer because it was there first, or it was 421. */
 bool smtp_client_reply(
 	struct smtp_client *c, enum smtp_client_state state, struct smtp_failure *ret);
 /* The last reply as a failure: it refuses, or it is none that fits. */
