@@ -85,7 +85,9 @@ int64_t db_wal_pages(const struct db *d)
 static const char common_pragmas[] = "PRAGMA trusted_schema = OFF;"
 									 "PRAGMA cell_size_check = ON;"
 									 "PRAGMA temp_store = MEMORY;";
-static const char writer_pragmas[] = "PRAGMA journal_mode = WAL;"
+/* auto_vacuum must come before the first page is written. It lets the file shrink again. */
+static const char writer_pragmas[] = "PRAGMA auto_vacuum = INCREMENTAL;"
+									 "PRAGMA journal_mode = WAL;"
 									 "PRAGMA synchronous = FULL;"
 									 "PRAGMA secure_delete = FAST;"
 									 "PRAGMA wal_autocheckpoint = 0;"
@@ -313,5 +315,23 @@ int db_checkpoint(struct db *d, bool truncate, struct err *err)
 	/* All copied: the next commit begins the file anew. */
 	if (in_wal == copied)
 		d->wal_pages = 0;
+	return 0;
+}
+
+int db_shrink(struct db *d, int64_t keep, int64_t pages, int64_t *ret_freed, struct err *err)
+{
+	char sql[64];
+	int64_t before, after;
+	if (db_number(d, "PRAGMA freelist_count", &before, err))
+		return -1;
+	after = before;
+	if (before > keep) {
+		int64_t n = before - keep < pages ? before - keep : pages;
+		snprintf(sql, sizeof sql, "PRAGMA incremental_vacuum(%lld)", (long long)n);
+		if (db_exec(d, sql, err) || db_number(d, "PRAGMA freelist_count", &after, err))
+			return -1;
+	}
+	if (ret_freed)
+		*ret_freed = before - after;
 	return 0;
 }

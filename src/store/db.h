@@ -70,5 +70,8 @@ int64_t db_wal_pages(const struct db *d);
 /* Copies the WAL into the database. `truncate`: waits for readers and empties the file. 0, or -1
  * with *err; readers in the way are no failure. */
 int db_checkpoint(struct db *d, bool truncate, struct err *err);
+/* Gives up to `pages` that hold nothing back to the file system, if more than `keep` are free; after
+ * the next checkpoint the file is that much smaller. *ret_freed may be NULL. 0, or -1 with *err. */
+int db_shrink(struct db *d, int64_t keep, int64_t pages, int64_t *ret_freed, struct err *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* Forgetting: messages that ended, and records, older than record.keep. In small steps, so that
- * nobody waits long behind one. */
+/* Forgetting: messages that ended, and records, older than record.keep; and giving back to the file
+ * system what node.db no longer needs. In small steps, so that nobody waits long behind one. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -7,13 +7,18 @@
 #include "base/mem.h"
 #include "store/store_parts.h"
 
-enum { STEP = 200, ID_TIME_SHIFT = 20 };
+enum {
+	STEP = 200,
+	SHRINK_STEP = 500,      /* pages of 4 KB */
+	SHRINK_KEEP = 4 * 1024, /* free ones that stay: the next mail takes them */
+	ID_TIME_SHIFT = 20,
+};
 
 struct purge_job {
 	struct write_job job;
 	struct store *store;
 	int64_t before_ms;
-	int64_t gone; /* rows of this step */
+	int64_t gone, freed; /* rows and pages of this step */
 };
 
 /* Runs the steps for each id that the query gives. */
@@ -75,7 +80,9 @@ static int apply_purge(struct write_job *job, struct writer *w, struct db *db, s
 	struct purge_job *p = (struct purge_job *)job; /* its first member */
 	(void)w;
 	p->gone = 0;
-	return purge_messages(p, db, err) || purge_records(p, db, err) ? -1 : 0;
+	if (purge_messages(p, db, err) || purge_records(p, db, err))
+		return -1;
+	return db_shrink(db, SHRINK_KEEP, SHRINK_STEP, &p->freed, err);
 }
 
 static void purge_done(struct write_job *job)
@@ -85,7 +92,7 @@ static void purge_done(struct write_job *job)
 	s->purging = false;
 	if (job->err.kind != ERR_NONE)
 		log_warn("store.purge", "%s", job->err.log);
-	else if (p->gone >= STEP)
+	else if (p->gone >= STEP || p->freed >= SHRINK_STEP)
 		purge_step(s); /* there is more */
 	free(p);
 }

@@ -763,6 +763,28 @@ static void what_is_old_is_forgotten(void **state)
 	assert_int_equal(number(t, "SELECT count(*) FROM record_message"), 1);
 }
 
+static void space_is_given_back(void **state)
+{
+	struct stage *t = *state;
+	struct err err;
+	int ms = 700;
+	for (int i = 0; i < 400; i++)
+		give(t, "a@example.org", SPOOL_ROW_MAX);
+	int64_t full = number(t, "PRAGMA page_count");
+	start_relay(t);
+	for (int i = 0; i < 40 && number(t, "SELECT count(*) FROM body"); i++)
+		run(wait_idle, t);
+	assert_int_equal(number(t, "SELECT count(*) FROM body"), 0);
+	assert_true(number(t, "PRAGMA freelist_count") > 6000);
+	for (int i = 0; i < 6; i++) {
+		purge_step(t->store);
+		assert_int_equal(writer_flush(t->store->writer, &err), 0);
+		run(pass_ms, &ms);
+	}
+	assert_true(number(t, "PRAGMA page_count") <= full - 2000);
+	assert_true(number(t, "PRAGMA freelist_count") >= 4096);
+}
+
 static void relaying_needs_a_reason(void **state)
 {
 	struct stage *t = *state;
@@ -829,6 +851,7 @@ int main(void)
 		TEST(sessions_leave_records),
 		TEST(strangers_find_little_room),
 		TEST(what_is_old_is_forgotten),
+		TEST(space_is_given_back),
 		TEST(relaying_needs_a_reason),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

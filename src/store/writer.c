@@ -48,6 +48,7 @@
 enum {
 	/* More than the WAL: freed, it lets the WAL be copied back, and so begin anew. */
 	RESERVE_BYTES = 16 * 1024 * 1024,
+	RECLAIM_PAGES = 1000,          /* given back at each look at a full disk */
 	FULL_CHECK_MS = 1000,          /* how often a full disk is looked at again */
 	IDLE_MS = 50,                  /* no work for so long: time for a checkpoint */
 	IDLE_WAL_PAGES = 512,          /* … if there is that much to copy */
@@ -180,6 +181,16 @@ static void disk_is_full(struct writer *w)
 		die(w, err.log);
 }
 
+/* What the database holds no longer is given back, so that a disk that our own mail had filled is
+ * well again when the mail has gone. Best effort: it may need space itself. */
+static void reclaim(struct writer *w)
+{
+	struct err err = {0};
+	if ((db_shrink(w->db, 0, RECLAIM_PAGES, NULL, &err) || db_checkpoint(w->db, true, &err)) &&
+		db_failure(w->db) == DB_BROKEN)
+		die(w, err.log);
+}
+
 /* Space is back when the reserve fits in twice. */
 static void look_for_space(struct writer *w)
 {
@@ -188,6 +199,7 @@ static void look_for_space(struct writer *w)
 	if (!w->full || now - w->full_checked_ms < FULL_CHECK_MS)
 		return;
 	w->full_checked_ms = now;
+	reclaim(w);
 	char *slash = strrchr(w->reserve_path, '/');
 	*slash = 0;
 	int failed = statvfs(w->reserve_path, &vfs);

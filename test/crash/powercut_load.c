@@ -163,17 +163,26 @@ static void post_finish(struct load *l, struct arena *arena)
 	writer_post(l->writer, &f->job);
 }
 
+static int apply_shrink(struct write_job *job, struct writer *w, struct db *db, struct err *err)
+{
+	(void)job, (void)w;
+	return db_shrink(db, 0, 50, NULL, err);
+}
+
 /* ---- rounds ----------------------------------------------------------------------------------- */
 
 static void one_round(struct load *l)
 {
 	struct arena *arena = arena_new();
 	struct err err = {0};
+	struct write_job shrink = {.apply = apply_shrink, .kind = WRITE_LAZY, .body_fd = -1};
 	unsigned in = 1 + (unsigned)random() % BATCH;
 	for (unsigned i = 0; i < in && l->open_count + in < OPEN_MAX_MESSAGES; i++)
 		post_accept(l, arena);
 	for (unsigned i = 0; i < BATCH && l->open_count > (unsigned)random() % OPEN_MAX_MESSAGES; i++)
 		post_finish(l, arena);
+	if (random() % 5 == 0)
+		writer_post(l->writer, &shrink);
 	if (writer_flush(l->writer, &err))
 		die("flush", &err);
 	arena_free(arena);
