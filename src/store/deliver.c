@@ -236,15 +236,25 @@ static void log_outcome(const struct attempt *a, uint32_t i)
 		STR_ARG(route->connector), a->attempts[i] + 1, STR_ARG(r->text));
 }
 
+static void end_work(const struct attempt *a)
+{
+	struct store *s = a->store;
+	struct queue_trouble trouble;
+	if (a->stuck) {
+		queue_put_back(s->queue, &a->work);
+		return;
+	}
+	s->counters.attempts++;
+	queue_done(s->queue, &a->work, was_unreachable(a, &trouble) ? &trouble : NULL,
+		a->deaths < 0 ? 0 : (uint32_t)a->deaths, a->now_ms);
+}
+
 /* The queue follows the rows. */
 static void settle(struct attempt *a)
 {
 	struct store *s = a->store;
 	struct store_counters *c = &s->counters;
-	struct queue_trouble trouble;
-	c->attempts += !a->stuck;
-	queue_done(s->queue, &a->work, was_unreachable(a, &trouble) ? &trouble : NULL,
-		a->deaths < 0 ? 0 : (uint32_t)a->deaths, a->now_ms);
+	end_work(a);
 	for (uint32_t i = 0; i < a->work.count; i++) {
 		const struct outcome *o = &a->outcomes[i];
 		c->delivered += o->state == RECIPIENT_DELIVERED;
@@ -261,9 +271,10 @@ static void settle(struct attempt *a)
 static void put_back(struct attempt *a)
 {
 	struct store *s = a->store;
-	queue_done(s->queue, &a->work, NULL, a->work.deaths, clock_wall_ms());
+	queue_put_back(s->queue, &a->work);
 	for (uint32_t i = 0; i < a->work.count; i++) {
-		struct outcome o = {.n = a->work.n[i], .state = a->before[i]};
+		struct outcome o = {
+			.n = a->work.n[i], .state = a->before[i] ? a->before[i] : RECIPIENT_DEFERRED};
 		change_settle(s, a->work.message, &o);
 	}
 }
@@ -299,6 +310,7 @@ static void attempt_run(void *arg)
 	if (attempt_load(a, &err) || (a->stuck && take_trouble(a, &err))) {
 		log_error("deliver.load", "%s", err.log);
 		fail_all(a, "local.body", arena_dup(a->arena, str_from_c(err.log)));
+		a->undone = a->stuck; /* nobody's time ends for our disk's sake */
 	} else if (!a->stuck) {
 		ask_relay(a);
 	}
@@ -336,18 +348,15 @@ static void attempt_start(struct store *s, const struct queue_work *work, bool s
 void deliver_give_up(struct store *s)
 {
 	struct queue_work work;
-	struct vec late;
-	uint64_t message;
-	int64_t received_ms, before = clock_wall_ms() - s->site->conf->queue_give_up_ms;
-	vec_init(&late, sizeof message);
+	uint64_t late[GIVE_UP_AT_ONCE];
+	int64_t before_ms = clock_wall_ms() - s->site->conf->queue_give_up_ms;
+	size_t n = 0;
 	for (size_t at = 0;
-		 late.n < GIVE_UP_AT_ONCE && queue_next_message(s->queue, &at, &message, &received_ms);)
-		if (received_ms < before)
-			vec_add(&late, &message);
-	for (size_t i = 0; i < late.n; i++)
-		if (queue_take_stuck(s->queue, *(uint64_t *)vec_at(&late, i), &work))
+		 n < GIVE_UP_AT_ONCE && queue_next_stuck(s->queue, before_ms, &at, &late[n]);)
+		n++;
+	for (size_t i = 0; i < n; i++)
+		if (queue_take_stuck(s->queue, late[i], &work))
 			attempt_start(s, &work, true);
-	vec_done(&late);
 }
 
 /* ---- the pump --------------------------------------------------------------------------------- */

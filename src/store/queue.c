@@ -507,6 +507,21 @@ static int64_t back_off_ms(unsigned failures)
 	return ms < QUEUE_BACK_OFF_MAX_MS ? ms : QUEUE_BACK_OFF_MAX_MS;
 }
 
+static void end_work(struct queue *q, const struct queue_work *work)
+{
+	struct destination *d = work->destination;
+	if (work->suspect)
+		q->suspect_active = false;
+	d->running--;
+}
+
+void queue_put_back(struct queue *q, const struct queue_work *work)
+{
+	end_work(q, work);
+	line_up(q, work->destination);
+	destination_drop(q, work->destination);
+}
+
 void queue_done(struct queue *q, const struct queue_work *work, const struct queue_trouble *trouble,
 	uint32_t deaths, int64_t now_ms)
 {
@@ -514,9 +529,7 @@ void queue_done(struct queue *q, const struct queue_work *work, const struct que
 	struct message *m = message_find(q, work->message);
 	if (m)
 		m->deaths = deaths;
-	if (work->suspect)
-		q->suspect_active = false;
-	d->running--;
+	end_work(q, work);
 	if (!trouble) {
 		destination_forget(q, d);
 	} else {
@@ -531,17 +544,37 @@ void queue_done(struct queue *q, const struct queue_work *work, const struct que
 	destination_drop(q, d);
 }
 
-bool queue_take_stuck(struct queue *q, uint64_t message, struct queue_work *ret)
+static struct waiting *first_stuck(const struct message *m)
 {
-	struct message *m = message_find(q, message);
-	for (uint32_t i = 0; m && i < m->count; i++) {
+	for (uint32_t i = 0; i < m->count; i++) {
 		struct waiting *w = &m->recipients[i];
-		if (w->place != PLACE_DUE || w->domain->destination->timed.index == NOWHERE)
+		if (w->place == PLACE_DUE && w->domain->destination->timed.index != NOWHERE)
+			return w;
+	}
+	return NULL;
+}
+
+bool queue_next_stuck(const struct queue *q, int64_t before_ms, size_t *at, uint64_t *ret_message)
+{
+	struct str key;
+	void *value;
+	while (map_next(q->messages, at, &key, &value)) {
+		const struct message *m = value;
+		if (m->received_ms >= before_ms || !first_stuck(m))
 			continue;
-		gather(q, w, QUEUE_TOGETHER, ret);
+		*ret_message = m->id;
 		return true;
 	}
 	return false;
+}
+
+bool queue_take_stuck(struct queue *q, uint64_t message, struct queue_work *ret)
+{
+	struct message *m = message_find(q, message);
+	struct waiting *w = m ? first_stuck(m) : NULL;
+	if (w)
+		gather(q, w, QUEUE_TOGETHER, ret);
+	return w != NULL;
 }
 
 /* ---- routes ----------------------------------------------------------------------------------- */
@@ -621,19 +654,6 @@ void queue_count(const struct queue *q, struct queue_counts *ret)
 		.held = q->counts[PLACE_HELD],
 		.active = q->counts[PLACE_ACTIVE],
 		.destinations = map_count(q->destinations)};
-}
-
-bool queue_next_message(
-	const struct queue *q, size_t *at, uint64_t *ret_message, int64_t *ret_received_ms)
-{
-	struct str key;
-	void *value;
-	if (!map_next(q->messages, at, &key, &value))
-		return false;
-	const struct message *m = value;
-	*ret_message = m->id;
-	*ret_received_ms = m->received_ms;
-	return true;
 }
 
 /* ---- wishes ----------------------------------------------------------------------------------- */

@@ -69,8 +69,13 @@ struct queue_trouble {
  * `deaths` as stored now. */
 void queue_done(struct queue *q, const struct queue_work *w, const struct queue_trouble *trouble,
 	uint32_t deaths, int64_t now_ms);
-/* As queue_take(), for recipients of this message that cannot be tried because their destination is
- * backing off: to be given up. */
+/* The same for work that came to nothing: the destination was not met. */
+void queue_put_back(struct queue *q, const struct queue_work *w);
+/* Walks the messages received before `before_ms` that have recipients which are due and cannot go
+ * because their destination is backing off: start with *at = 0; false at the end. The queue must not
+ * change meanwhile. */
+bool queue_next_stuck(const struct queue *q, int64_t before_ms, size_t *at, uint64_t *ret_message);
+/* As queue_take(), for such recipients. */
 bool queue_take_stuck(struct queue *q, uint64_t message, struct queue_work *ret);
 /* The recipient's state and time as stored now, whether it was active or not. A final one leaves the
  * queue, with the last one its message. */
@@ -92,10 +97,6 @@ struct queue_counts {
 	uint64_t messages, ready, deferred, held, active, destinations;
 };
 void queue_count(const struct queue *q, struct queue_counts *ret);
-/* Walks the messages in no order: start with *at = 0; false at the end. The queue must not change
- * meanwhile. */
-bool queue_next_message(
-	const struct queue *q, size_t *at, uint64_t *ret_message, int64_t *ret_received_ms);
 
 /* ---- what an administrator wants */
 enum queue_wish { WISH_NONE, WISH_HOLD, WISH_REMOVE };

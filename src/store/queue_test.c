@@ -227,12 +227,19 @@ static void what_is_stuck_can_be_taken(void **state)
 		assert_true(take(q, 0, &w));
 		finish(q, &w, RECIPIENT_DEFERRED, 10000000, true, 0);
 	}
+	uint64_t id, sum = 0;
+	for (size_t at = 0; queue_next_stuck(q, 1, &at, &id);)
+		sum += id;
+	assert_int_equal(sum, 3 + 4 + 5);
+	size_t at = 0;
+	assert_false(queue_next_stuck(q, 0, &at, &id)); /* none is that old */
 	assert_true(queue_take_stuck(q, 3, &stuck));
 	assert_int_equal(stuck.message, 3);
 	assert_false(queue_take_stuck(q, 3, &w));
 	assert_false(queue_take_stuck(q, 1, &w)); /* it has a time of its own */
 	assert_int_equal(take(q, 1, &w), 0);
-	finish(q, &stuck, RECIPIENT_EXPIRED, 0, true, 1);
+	queue_put_back(q, &stuck);
+	queue_settle(q, 3, 0, RECIPIENT_EXPIRED, 0);
 	/* The back-off goes on as it was. */
 	assert_int_equal(take(q, QUEUE_BACK_OFF_MS - 1, &w), 0);
 	assert_int_equal(take(q, QUEUE_BACK_OFF_MS, &w), 4);
