@@ -28,6 +28,11 @@ static const struct dns_test_reply replies[] = {
 	/* plain.example has no MX, only an address */
 	{"\5plain\7example", DNS_A, 0, 1, DNS_TEST_DATA(ADDRESS("\2"))},
 	{"\5plain\7example", DNS_TEST_ANY, 0, 0, DNS_TEST_DATA("")},
+	/* zero.example and zero6.example: the addresses that are none */
+	{"\4zero\7example", DNS_A, 0, 1, DNS_TEST_DATA("\0\4\0\0\0\0")},
+	{"\4zero\7example", DNS_TEST_ANY, 0, 0, DNS_TEST_DATA("")},
+	{"\5zero6\7example", DNS_AAAA, 0, 1, DNS_TEST_DATA("\0\20\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0")},
+	{"\5zero6\7example", DNS_TEST_ANY, 0, 0, DNS_TEST_DATA("")},
 	/* ours.example: we are its second host, and its third is worse than we */
 	{"\4ours\7example", DNS_MX, 0, 3,
 		DNS_TEST_DATA("\0\7\0\36\2m4\300\14\0\7\0\24\2me\300\14\0\7\0\12\2m2\300\14")},
@@ -291,6 +296,21 @@ static void hosts_beyond_us(void **state)
 	peers_stop(&first, NULL);
 	peer_stop(&worse);
 	peer_free(&worse);
+}
+
+/* Who dials 0.0.0.0 or :: reaches himself. */
+static void addresses_that_are_none(void **state)
+{
+	(void)state;
+	struct conf_address ours = {0};
+	struct sockaddr_in6 *sa = (struct sockaddr_in6 *)&ours.sa;
+	sa->sin6_family = AF_INET6;
+	sa->sin6_port = htons(port = 25);
+	means.conf->listen_smtp = (struct conf_addresses){&ours, 1};
+	expect(&deliver_by_mx("zero.example", 1)[0], DELIVERY_PERM, "route.loop");
+	inet_pton(AF_INET6, "::1", &sa->sin6_addr);
+	expect(&deliver_by_mx("zero6.example", 1)[0], DELIVERY_PERM, "route.loop");
+	means.conf->listen_smtp = (struct conf_addresses){NULL, 0};
 }
 
 /* ---- from host to host ---- */
@@ -611,6 +631,7 @@ int main(void)
 		TEST(by_address),
 		TEST(what_the_dns_says),
 		TEST(hosts_beyond_us),
+		TEST(addresses_that_are_none),
 		TEST(the_next_host_takes_what_the_first_could_not),
 		TEST(nobody_listens_at_the_first),
 		TEST(a_refusal_is_final),

@@ -97,11 +97,22 @@ static bool is_of_this_machine(const struct ip *ip)
 	return is;
 }
 
+/* Where the kernel really goes: for 0.0.0.0 and :: to this machine itself. */
+static struct ip dialled(struct ip ip)
+{
+	if (ip_is_any(&ip)) {
+		ip.bytes[12] = ip_is_v4(&ip) ? 127 : 0;
+		ip.bytes[15] = 1;
+	}
+	return ip;
+}
+
 static void look_for_us(const struct conf *conf, uint16_t port, struct relay_host *host)
 {
-	for (size_t i = 0; i < host->address_count && !host->ours; i++)
-		host->ours = relay_address_is_ours(
-			&conf->listen_smtp, &host->addresses[i], port, is_of_this_machine(&host->addresses[i]));
+	for (size_t i = 0; i < host->address_count && !host->ours; i++) {
+		struct ip ip = dialled(host->addresses[i]);
+		host->ours = relay_address_is_ours(&conf->listen_smtp, &ip, port, is_of_this_machine(&ip));
+	}
 }
 
 /* ---- looking up ---- */
