@@ -23,7 +23,7 @@ enum {
 	WRITE_AGAIN_MS = 5000,
 	DEATHS_MAX = 2, /* relays that died with a message in hand before it is held */
 	SUSPECT_PAUSE_MS = 2000,
-	GIVE_UP_AT_ONCE = 200,
+	GIVE_UP_AT_ONCE = 100,
 };
 
 /* ---- what relay answered ---------------------------------------------------------------------- */
