@@ -10,6 +10,7 @@
 #include "ask/questions.h"
 #include "io/body.h"
 #include "store/admin_verbs.h"
+#include "store/node_db.h"
 #include "store/store.h"
 
 struct fixture {
@@ -238,6 +239,9 @@ static void the_queue_can_be_asked_while_down(void **state)
 {
 	struct fixture *f = *state;
 	struct err err = {0};
+	assert_null(store_open(f->home, f->admin.site, &err)); /* a queue that was lost */
+	assert_non_null(strstr(err.log, "/node.db, which holds the queue"));
+	db_close(node_db_open(f->home, &err));
 	f->admin.store = store_open(f->home, f->admin.site, &err);
 	assert_non_null(f->admin.store);
 	assert_int_equal(ask(f, "queue.list", "{}"), 200);

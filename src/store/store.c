@@ -1,6 +1,9 @@
 #include "store/store_parts.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -115,8 +118,28 @@ static void on_writer_failed(const char *why, void *arg)
 
 /* ---- birth and end ---------------------------------------------------------------------------- */
 
+/* setup makes node.db before site.db. Where it is missing it was lost, or forgotten when the home was
+ * moved, and with a new one the mail in spool/ would be swept away as nobody's. */
+static int look_for_queue(const char *home, struct err *err)
+{
+	struct stat st;
+	struct arena *arena = arena_new();
+	int result = 0;
+	if (stat(arena_fmt(arena, "%s/site.db", home).p, &st) == 0 &&
+		stat(arena_fmt(arena, "%s/node.db", home).p, &st) != 0)
+		result = err_say(err,
+			"%s/node.db, which holds the queue: %s. Put it back; only to begin with an empty "
+			"queue, "
+			"make an empty file of that name",
+			home, strerror(errno));
+	arena_free(arena);
+	return result;
+}
+
 static int open_parts(struct store *s, const char *home, struct err *err)
 {
+	if (look_for_queue(home, err))
+		return -1;
 	s->spool = spool_open(home, err);
 	if (!s->spool)
 		return -1;
