@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "cert/crypto.h"
 #include "cert/keys.h"
 #include "role/start.h"
@@ -24,31 +23,28 @@ static void take_link(struct role *r, const struct ask_link_peer *peer, int fd)
 }
 
 /* Opened behind the walls, so with the rights that are left. */
-static struct keys *open_folder(const struct role *r)
+static struct keys *open_folder(const struct role *r, struct err *err)
 {
 	static char path[sizeof r->home + sizeof "/keys"];
-	struct err err;
 	snprintf(path, sizeof path, "%s/keys", r->home);
 	int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (folder < 0) {
-		log_error("keys.start", "%s: %s", path, strerror(errno));
+		err_say(err, "%s: %s", path, strerror(errno));
 		return NULL;
 	}
-	struct keys *keys = keys_open(folder, &err);
-	if (!keys)
-		log_error("keys.start", "%s", err.log);
-	return keys;
+	return keys_open(folder, err);
 }
 
 int main(void)
 {
 	static const struct role_calls calls = {.link = take_link};
 	static struct role r = {.name = "keys", .calls = &calls};
+	struct err err;
 	role_hello(&r);
 	crypto_init();
 	role_walls(&r);
-	r.arg = open_folder(&r);
+	r.arg = open_folder(&r, &err);
 	if (!r.arg)
-		role_exit(&r, 1);
+		role_fail(&r, &err);
 	role_loop(&r);
 }

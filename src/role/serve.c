@@ -112,6 +112,14 @@ static void stop(void *arg)
 	fiber_start("stop", stop_fiber, s);
 }
 
+void serve_fail(struct serve *s, const struct err *err)
+{
+	fprintf(stderr, "letterlock: %s\n", err->log);
+	log_error("serve.fail", "err=\"%s\"", err->log);
+	exit_status = 1;
+	stop(s);
+}
+
 static void on_child(void *arg)
 {
 	children_reap(arg);
@@ -146,9 +154,15 @@ static void on_snapshot(struct serve *s, struct ask_question *q)
 	}
 	size_t at = 0;
 	for (struct child *c; (c = child_of_role(s, snapshot.role, &at));) {
+		int fd = fcntl(q->fd[0], F_DUPFD_CLOEXEC, 0);
+		if (fd < 0) {
+			err_temp(
+				&q->err, NULL, "cannot keep the settings for %s: %s", c->name, strerror(errno));
+			return;
+		}
 		if (c->next_conf_fd >= 0)
 			close(c->next_conf_fd);
-		c->next_conf_fd = fcntl(q->fd[0], F_DUPFD_CLOEXEC, 0);
+		c->next_conf_fd = fd;
 		c->next_revision = snapshot.revision;
 	}
 }
@@ -159,12 +173,8 @@ static void on_prepare(struct serve *s, struct ask_question *q)
 		err_perm(&q->err, NULL, "ASK_PREPARE before ASK_SNAPSHOT");
 		return;
 	}
-	if (sockets_prepare(s, s->next_conf, &q->err) != 0 && !s->up) {
-		fprintf(stderr, "letterlock: %s\n", q->err.log);
-		log_error("serve.listen", "err=\"%s\"", q->err.log);
-		exit_status = 1;
-		stop(s);
-	}
+	if (sockets_prepare(s, s->next_conf, &q->err) != 0 && !s->up)
+		serve_fail(s, &q->err);
 }
 
 /* Puts the new snapshots in force and tells how each role took them. */
@@ -197,7 +207,7 @@ static void up_fiber(void *arg)
 	for (int i = 0; i < CHILDREN; i++)
 		child_start(&s->children[i]);
 	for (int i = 0; i < CHILDREN; i++)
-		while (s->children[i].state != CHILD_RUNNING && !s->stopping)
+		while (s->children[i].wanted && s->children[i].state != CHILD_RUNNING && !s->stopping)
 			fiber_sleep("for all roles to run", 2);
 	if (!s->stopping)
 		say_up(s);
@@ -233,7 +243,7 @@ static const char *state_name(enum child_state state)
 static void list_services(struct serve *s, struct buf *out)
 {
 	buf_addf(out, "serve running %d restarts=0 since=%lld missing=\n", (int)getpid(),
-		(long long)s->children[0].started_ms);
+		(long long)s->started_ms);
 	for (int i = 0; i < CHILDREN; i++) {
 		const struct child *c = &s->children[i];
 		buf_addf(out, "%s %s %d restarts=%u since=%lld revision=%llu missing=%s\n", c->name,
@@ -242,32 +252,37 @@ static void list_services(struct serve *s, struct buf *out)
 	}
 }
 
+static int switch_service(struct serve *s, const struct ask_service *service, struct err *err)
+{
+	struct child *c = child_find(s, service->group);
+	if (!c || (strcmp(c->name, "mx") && strcmp(c->name, "user") && strcmp(c->name, "relay")))
+		return err_perm(err, NULL, "there is no service \"%.*s\"; there are mx, user and relay",
+			STR_ARG(service->group));
+	if (s->stopping || !s->conf)
+		return err_temp(err, NULL, "letterlock is starting or stopping");
+	if (str_eq(service->op, STR("start"))) {
+		if (sockets_bind(s, c, err) != 0)
+			return -1;
+		child_start(c);
+	} else if (str_eq(service->op, STR("stop"))) {
+		child_stop(c);
+	} else {
+		return err_perm(
+			err, NULL, "a service is started or stopped, not \"%.*s\"", STR_ARG(service->op));
+	}
+	sockets_apply(s);
+	for (int i = 0; i < 1000 && (c->state == CHILD_STARTING || c->state == CHILD_STOPPING); i++)
+		fiber_sleep("for the service", 10);
+	return 0;
+}
+
 static void on_service(struct serve *s, struct ask_question *q)
 {
 	struct ask_service service;
 	if (ask_take(q, xfer_ask_service, &service) != 0)
 		return;
-	if (!str_eq(service.op, STR("list"))) {
-		struct child *c = child_find(s, service.group);
-		bool may =
-			c && (!strcmp(c->name, "mx") || !strcmp(c->name, "user") || !strcmp(c->name, "relay"));
-		if (!may) {
-			err_perm(&q->err, NULL, "there is no service \"%.*s\"; there are mx, user and relay",
-				STR_ARG(service.group));
-			return;
-		}
-		if (str_eq(service.op, STR("start"))) {
-			if (s->conf && sockets_prepare(s, s->conf, &q->err) != 0)
-				return;
-			child_start(c);
-		} else {
-			sockets_take(s, c);
-			child_stop(c);
-		}
-		for (int i = 0; i < 1000 && (c->state == CHILD_STARTING || c->state == CHILD_STOPPING); i++)
-			fiber_sleep("for the service", 10);
-		sockets_apply(s);
-	}
+	if (!str_eq(service.op, STR("list")) && switch_service(s, &service, &q->err) != 0)
+		return;
 	struct buf out;
 	buf_init(&out, 16 * 1024);
 	list_services(s, &out);
@@ -309,15 +324,9 @@ static void make_children(struct serve *s)
 			.role = "store",
 			.group = "",
 			.conf_role = CONF_STORE,
-			.at_once = true,
 			.gets_home = true,
 			.asks = answer_store},
-		{.name = "keys",
-			.role = "keys",
-			.group = "",
-			.conf_role = CONF_KEYS,
-			.at_once = true,
-			.gets_home = true},
+		{.name = "keys", .role = "keys", .group = "", .conf_role = CONF_KEYS, .gets_home = true},
 		{.name = "relay", .role = "relay", .group = "", .conf_role = CONF_RELAY},
 		{.name = "mx", .role = "edge", .group = "mx", .conf_role = CONF_EDGE},
 		{.name = "user", .role = "edge", .group = "user", .conf_role = CONF_EDGE},
@@ -326,6 +335,7 @@ static void make_children(struct serve *s)
 	memcpy(s->children, made, sizeof made);
 	for (int i = 0; i < CHILDREN; i++) {
 		s->children[i].serve = s;
+		s->children[i].wanted = true;
 		s->children[i].conf_fd = s->children[i].next_conf_fd = -1;
 	}
 }
@@ -334,23 +344,25 @@ static void make_children(struct serve *s)
 static int lock_home(struct serve *s, struct err *err)
 {
 	int home = open(s->home, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int fd = openat(home, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd = home < 0 ? -1 : openat(home, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		err_say(err, "cannot open %s/lock: %s (is this a home? letterlock setup makes one)",
+			s->home, strerror(errno));
 	if (home >= 0)
 		close(home);
 	if (fd < 0)
-		return err_say(err, "cannot open %s/lock: %s (is this a home? letterlock setup makes one)",
-			s->home, strerror(errno));
+		return -1;
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
 		return err_say(
 			err, "%s is in use: letterlock runs there already, or a command is at work", s->home);
 	return 0;
 }
 
-static int find_libexec(struct serve *s)
+static int find_libexec(struct serve *s, struct err *err)
 {
 	ssize_t n = readlink("/proc/self/exe", s->libexec, sizeof s->libexec - 1);
 	if (n <= 0)
-		return -1;
+		return err_say(err, "cannot read /proc/self/exe: %s", strerror(errno));
 	s->libexec[n] = 0;
 	*strrchr(s->libexec, '/') = 0;
 	return 0;
@@ -413,8 +425,9 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	vec_init(s->sockets, sizeof(struct socket_bound));
 	make_children(s);
+	s->started_ms = clock_wall_ms();
 	loop_init();
-	if (find_libexec(s) != 0 || begin(s, &err) != 0) {
+	if (find_libexec(s, &err) != 0 || begin(s, &err) != 0) {
 		fprintf(stderr, "letterlock: %s\n", err.log);
 		return 1;
 	}
@@ -425,5 +438,7 @@ int main(int argc, char **argv)
 	child_start(child_find(s, STR("store")));
 	child_start(child_find(s, STR("keys")));
 	loop_run();
-	return exit_status;
+	fflush(NULL);
+	_exit(
+		exit_status); /* as the roles: no library runs code of its own behind walls it does not know */
 }

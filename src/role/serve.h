@@ -29,14 +29,14 @@ struct child {
 	const char *role; /* the program */
 	const char *group;
 	enum conf_role conf_role;
-	bool at_once; /* needs no settings to begin: store and keys */
 	bool gets_home;
 	ask_handler *asks; /* answers what it asks serve; NULL: it may not ask */
 
 	struct serve *serve;
 	enum child_state state;
-	bool wanted;
-	bool greeted; /* its walls stand, it takes what is handed to it */
+	bool wanted;   /* nobody stopped it on purpose */
+	bool greeted;  /* its walls stand, it takes what is handed to it */
+	unsigned life; /* differs for each process: who waited looks whether it is still the same */
 	pid_t pid;
 	struct ask_link *link;
 	int64_t started_ms; /* wall clock */
@@ -58,8 +58,7 @@ struct socket_bound {
 	enum listener listener;
 	struct str address; /* heap */
 	int fd;
-	bool in_next;     /* the settings that are being prepared want it */
-	bool fresh;       /* bound for them, not in force yet */
+	bool fresh;       /* bound for settings that are being prepared, not in force yet */
 	bool handed_over; /* its edge has it */
 };
 
@@ -73,9 +72,16 @@ struct serve {
 	int log_fd;
 	struct conf *conf;      /* in force */
 	struct conf *next_conf; /* prepared */
+	int64_t started_ms;     /* wall clock */
+	bool linking;           /* a role is being linked to its neighbours */
 	bool up;                /* everything was started once */
 	bool stopping;
 };
+
+/* ---- serve.c */
+/* It cannot serve: says so on standard error and in the log, stops, exits with 1. For the time
+ * before it was up; later, what fails is tried again. */
+void serve_fail(struct serve *s, const struct err *err);
 
 /* ---- serve_child.c */
 struct child *child_find(struct serve *s, struct str name);
@@ -93,11 +99,13 @@ int child_worker(struct serve *s, struct err *err);
 /* ---- serve_listen.c */
 /* Binds what `next` says and is not bound yet. -1 with *err: nothing changed. */
 int sockets_prepare(struct serve *s, const struct conf *next, struct err *err);
-/* Hands new sockets to their edges, takes those from them that are not wanted any more. */
+/* Puts the sockets of the settings in force before their edges and takes the others from them. Those
+ * of an edge that was stopped on purpose are closed: a peer shall be refused, not wait. */
 void sockets_apply(struct serve *s);
-/* All of this edge's, after it was started or before it is stopped. */
+/* Binds what the settings in force say; before a stopped edge is started again. */
+int sockets_bind(struct serve *s, const struct child *edge, struct err *err);
+/* Hands all of its sockets to an edge that runs and has none. */
 void sockets_give(struct serve *s, struct child *edge);
-void sockets_take(struct serve *s, struct child *edge);
 /* Its process is gone: nobody holds them but us. */
 void sockets_lost(struct serve *s, struct child *edge);
 /* HOME/control.sock, mode 0600. -1 with *err. */

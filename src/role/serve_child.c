@@ -27,6 +27,7 @@ enum {
 	CHILD_LINK_FD = 3,
 	STOP_MS = 10 * 1000, /* then it is killed */
 	STOP_LOOK_MS = 20,
+	LINK_LOOK_MS = 2,
 };
 
 /* Who talks to whom; the one who asks stands first. */
@@ -52,22 +53,37 @@ struct child *child_find(struct serve *s, struct str name)
 
 /* ---- process ---- */
 
+struct user {
+	const char *name;
+	bool found;
+	uint32_t uid, gid;
+};
+
+/* On the loop's stack: what nsswitch.conf names may need more than a fiber has. */
+static void look_up(void *arg)
+{
+	struct user *u = arg;
+	struct passwd *p = getpwnam(u->name);
+	if (!p)
+		return;
+	u->found = true;
+	u->uid = p->pw_uid;
+	u->gid = p->pw_gid;
+}
+
 /* The role's own user if this is root and there is one, else the owner of the folder it works in. */
 static void user_of(
 	struct serve *s, const char *role, struct arena *arena, uint32_t *ret_uid, uint32_t *ret_gid)
 {
 	bool keys = !strcmp(role, "keys"), store = !strcmp(role, "store");
-	struct passwd *own = geteuid() == 0 && !keys && !store
-		? getpwnam(arena_fmt(arena, "letterlock-%s", role).p)
-		: NULL;
+	struct user own = {.name = arena_fmt(arena, "letterlock-%s", role).p};
 	struct stat st = {0};
-	if (own) {
-		*ret_uid = own->pw_uid;
-		*ret_gid = own->pw_gid;
-	} else if (stat(arena_fmt(arena, "%s%s", s->home, keys ? "/keys" : "").p, &st) == 0) {
-		*ret_uid = st.st_uid;
-		*ret_gid = st.st_gid;
-	}
+	if (geteuid() == 0 && !keys && !store)
+		fiber_call_deep(look_up, &own);
+	if (!own.found && stat(s->home, &st) == 0 && keys)
+		stat(arena_fmt(arena, "%s/keys", s->home).p, &st);
+	*ret_uid = own.found ? own.uid : st.st_uid;
+	*ret_gid = own.found ? own.gid : st.st_gid;
 }
 
 /* fork and exec; returns our end of its link, or -1. */
@@ -79,6 +95,10 @@ static int spawn(struct serve *s, const char *role, pid_t *ret_pid)
 	ask_pair(pair);
 	pid_t pid = fork();
 	if (pid == 0) {
+		/* A terminal's Ctrl-C, and a service manager's signal to the whole group, are for serve,
+		 * which then stops its roles in order. What is ignored stays so beyond exec. */
+		signal(SIGINT, SIG_IGN);
+		signal(SIGTERM, SIG_IGN);
 		if (pair[1] == CHILD_LINK_FD)
 			fcntl(CHILD_LINK_FD, F_SETFD, 0);
 		else
@@ -132,23 +152,69 @@ static void say_link(struct child *to, const struct child *peer, int fd)
 	arena_free(arena);
 }
 
-/* A pair to each neighbour that can take its end. The neighbour first: when the new one speaks, it
- * is heard. */
-static void give_links(struct child *c)
+/* The one that `c` has the pair number `i` with, or NULL. */
+static struct child *peer_of(const struct child *c, size_t i)
 {
-	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-		bool first = !strcmp(pairs[i].asks, c->name);
-		if (!first && strcmp(pairs[i].answers, c->name) != 0)
+	if (!strcmp(pairs[i].asks, c->name))
+		return child_find(c->serve, str_from_c(pairs[i].answers));
+	if (!strcmp(pairs[i].answers, c->name))
+		return child_find(c->serve, str_from_c(pairs[i].asks));
+	return NULL;
+}
+
+/* A pair to each neighbour that can take its end; those that cannot yet make the pair themselves once
+ * their walls stand. The neighbour first: when the new one speaks, it is heard.
+ *
+ * One role at a time: of two that link to each other at the same moment, one would be left with the
+ * first pair and the other with the second, and nobody at either far end. */
+static void give_links(struct child *c, unsigned life)
+{
+	struct serve *s = c->serve;
+	while (s->linking)
+		fiber_sleep("for another role's links", LINK_LOOK_MS);
+	s->linking = true;
+	if (c->life == life)
+		c->greeted = true;
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs && c->life == life; i++) {
+		struct child *peer = peer_of(c, i);
+		if (!peer || !peer->greeted)
 			continue;
-		struct child *peer =
-			child_find(c->serve, str_from_c(first ? pairs[i].answers : pairs[i].asks));
-		if (!peer->greeted)
-			continue; /* it makes the pair itself once its walls stand */
 		int pair[2];
 		ask_pair(pair);
 		say_link(peer, c, pair[0]);
-		say_link(c, peer, pair[1]);
+		if (c->life == life)
+			say_link(c, peer, pair[1]);
+		else
+			close(pair[1]);
 	}
+	s->linking = false;
+}
+
+/* The contents of file->path as a sealed memfd, or -1 with file->error. */
+static int read_outside(struct ask_file *file, struct arena *arena)
+{
+	struct stat st;
+	struct err err;
+	int memory = -1;
+	/* Opening must not wait, whatever stands there. */
+	int fd = open(arena_dup_c(arena, file->path), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		file->error = arena_fmt(arena, "%s", strerror(errno));
+	} else if (!S_ISREG(st.st_mode) || st.st_size > OUTSIDE_FILE_MAX) {
+		file->error = STR("no regular file, or larger than 8 MB");
+	} else {
+		char *p = mem_new((size_t)st.st_size);
+		ssize_t n = read(fd, p, (size_t)st.st_size);
+		file->changed_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+		if (n < 0)
+			file->error = arena_fmt(arena, "%s", strerror(errno));
+		else if ((memory = body_from_str(str_make(p, (size_t)n), "outside", &err)) < 0)
+			file->error = arena_fmt(arena, "%.200s", err.log);
+		free(p);
+	}
+	if (fd >= 0)
+		close(fd);
+	return memory;
 }
 
 /* A file from outside the home, as relay gets it. Its absence is told, not hidden; no path is an
@@ -157,23 +223,8 @@ static void give_file(struct child *c, const char *setting, struct str path)
 {
 	struct arena *arena = arena_new();
 	struct ask_file file = {.setting = str_from_c(setting), .path = path};
-	struct stat st;
 	struct err err;
-	char *p = NULL;
-	int memory = -1;
-	int fd = path.n ? open(arena_dup_c(arena, path), O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
-	if (path.n == 0) {
-		memory = body_from_str(STR(""), setting, &err);
-	} else if (fd < 0 || fstat(fd, &st) != 0) {
-		file.error = arena_fmt(arena, "%s", strerror(errno));
-	} else if (!S_ISREG(st.st_mode) || st.st_size > OUTSIDE_FILE_MAX) {
-		file.error = STR("no regular file, or larger than 8 MB");
-	} else {
-		p = mem_new((size_t)st.st_size);
-		ssize_t n = read(fd, p, (size_t)st.st_size);
-		file.changed_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
-		memory = body_from_str(str_make(p, n < 0 ? 0 : (size_t)n), setting, &err);
-	}
+	int memory = path.n ? read_outside(&file, arena) : body_from_str(STR(""), "no file", &err);
 	if (file.error.n)
 		log_warn("serve.file", "setting=%s path=%.*s err=\"%.*s\"", setting, STR_ARG(path),
 			STR_ARG(file.error));
@@ -182,16 +233,13 @@ static void give_file(struct child *c, const char *setting, struct str path)
 		log_warn("serve.file", "role=%s setting=%s err=\"%s\"", c->name, setting, err.log);
 	if (memory >= 0)
 		close(memory);
-	if (fd >= 0)
-		close(fd);
-	free(p);
 	arena_free(arena);
 }
 
 int child_apply(struct child *c, struct err *err)
 {
 	if (c->conf_fd < 0 || !ask_link_alive(c->link))
-		return err_say(err, "not running");
+		return err_temp(err, NULL, "not running");
 	if (c->conf_role == CONF_RELAY && c->serve->conf) {
 		give_file(c, "trust.store", c->serve->conf->trust_store);
 		give_file(c, "dns.trust_anchor", c->serve->conf->dns_trust_anchor);
@@ -210,10 +258,16 @@ int child_apply(struct child *c, struct err *err)
 
 static void child_ended(struct child *c);
 
-/* A child that lives but does not do as told: end it; SIGCHLD then brings it back. */
+/* A child that lives but does not do as told: end it; SIGCHLD then brings it back. What it says
+ * itself before all were up once will not be better the next time. */
 static void give_up(struct child *c, const char *doing, const struct err *err)
 {
 	log_error("serve.start", "role=%s doing=\"%s\" err=\"%s\"", c->name, doing, err->log);
+	if (!c->serve->up && err->kind == ERR_PERM) {
+		struct err told;
+		err_say(&told, "%s: %s", c->name, err->log);
+		serve_fail(c->serve, &told);
+	}
 	if (c->pid > 0)
 		kill(c->pid, SIGKILL);
 }
@@ -221,50 +275,70 @@ static void give_up(struct child *c, const char *doing, const struct err *err)
 /* Settings may change while a role is being told of the ones before. */
 static int apply_newest(struct child *c, struct err *err)
 {
-	uint64_t told;
-	do {
-		told = c->revision;
+	while (c->acknowledged != c->revision)
 		if (child_apply(c, err) != 0)
 			return -1;
-	} while (told != c->revision);
 	return 0;
+}
+
+/* A new process with a link to it. */
+static int begin_life(struct child *c)
+{
+	c->life++;
+	c->started_ms = clock_wall_ms();
+	c->started_steady_ms = clock_steady_ms();
+	int fd = spawn(c->serve, c->role, &c->pid);
+	if (fd < 0)
+		return -1;
+	c->link = ask_link_new(fd, c->name, c->asks, NULL, c->serve);
+	return 0;
+}
+
+/* Hands it all it needs. Each step waits, and meanwhile the process may end, and the next one of this
+ * role even begin; then life is another. NULL, or what could not be done, with *err. */
+static const char *introduce(struct child *c, unsigned life, struct err *err)
+{
+	if (say_start(c->serve, c->role, c->group, c->gets_home, c->link, c->missing, sizeof c->missing,
+			err) != 0)
+		return "putting up its walls";
+	/* Settings first: who has a link is given work. */
+	if (c->life == life && apply_newest(c, err) != 0)
+		return "taking its settings";
+	give_links(c, life);
+	/* Those that came since. */
+	if (c->life == life && apply_newest(c, err) != 0)
+		return "taking its settings";
+	return NULL;
 }
 
 static void start_fiber(void *arg)
 {
 	struct child *c = arg;
-	struct serve *s = c->serve;
-	struct err err = {.log = "cannot fork"};
-	int fd = spawn(s, c->role, &c->pid);
-	if (fd < 0) {
+	struct err err;
+	if (c->state != CHILD_STARTING)
+		return; /* stopped before it began */
+	if (begin_life(c) != 0) {
 		child_ended(c);
 		return;
 	}
-	c->started_ms = clock_wall_ms();
-	c->started_steady_ms = clock_steady_ms();
-	c->link = ask_link_new(fd, c->name, c->asks, NULL, s);
-	if (say_start(s, c->role, c->group, c->gets_home, c->link, c->missing, sizeof c->missing,
-			&err) != 0) {
-		give_up(c, "putting up its walls", &err);
+	unsigned life = c->life;
+	const char *failed = introduce(c, life, &err);
+	if (c->life != life || c->state != CHILD_STARTING)
+		return; /* it has ended, or is being stopped */
+	if (failed) {
+		give_up(c, failed, &err);
 		return;
 	}
-	/* Settings first: who has a link is given work. */
-	if (!c->at_once && apply_newest(c, &err) != 0) {
-		give_up(c, "taking its settings", &err);
-		return;
-	}
-	c->greeted = true;
-	give_links(c);
-	if (c->state != CHILD_STARTING)
-		return; /* stopped meanwhile */
 	c->state = CHILD_RUNNING;
 	log_info("serve.running", "role=%s pid=%d restarts=%u missing=\"%s\"", c->name, (int)c->pid,
 		c->restarts, c->missing);
-	sockets_give(s, c);
+	sockets_give(c->serve, c);
 }
 
 void child_start(struct child *c)
 {
+	if (c->serve->stopping)
+		return;
 	c->wanted = true;
 	if (c->state != CHILD_OFF)
 		return;
@@ -275,8 +349,9 @@ void child_start(struct child *c)
 static void back_fiber(void *arg)
 {
 	struct child *c = arg;
+	unsigned life = c->life;
 	fiber_sleep("for its back-off", c->back_off_ms);
-	if (c->state == CHILD_WAITING) {
+	if (c->state == CHILD_WAITING && c->life == life) {
 		c->restarts++;
 		c->state = CHILD_STARTING;
 		start_fiber(c);
@@ -287,6 +362,7 @@ static void child_ended(struct child *c)
 {
 	ask_link_free(c->link);
 	c->link = NULL;
+	c->life++;
 	c->pid = 0;
 	c->greeted = false;
 	c->acknowledged = 0;
@@ -347,28 +423,55 @@ void child_stop(struct child *c)
 	fiber_start("stop", stop_fiber, c);
 }
 
+/* serve's end of the link to an import worker, kept until that ends. */
+struct worker {
+	struct ask_link *link;
+	bool starting, gone;
+};
+
+static void worker_free(struct worker *w)
+{
+	ask_link_free(w->link);
+	free(w);
+}
+
 static void worker_gone(struct ask_link *link, void *arg)
 {
-	(void)arg;
-	ask_link_free(link);
+	struct worker *w = arg;
+	(void)link;
+	w->gone = true;
+	if (!w->starting)
+		worker_free(w);
+}
+
+/* Hands the worker the far end of a link and returns the near end, or -1 with *err. */
+static int introduce_worker(struct serve *s, struct worker *w, struct err *err)
+{
+	struct child worker = {.name = "import", .role = "import", .group = "", .link = w->link};
+	struct child store = {.name = "store", .role = "store", .group = ""};
+	char missing[128];
+	int pair[2];
+	if (say_start(s, "import", "", false, w->link, missing, sizeof missing, err) != 0)
+		return -1;
+	ask_pair(pair);
+	say_link(&worker, &store, pair[1]);
+	return pair[0];
 }
 
 int child_worker(struct serve *s, struct err *err)
 {
 	pid_t pid;
-	int pair[2];
 	int fd = spawn(s, "import", &pid);
 	if (fd < 0)
 		return err_temp(err, NULL, "cannot start the import role: %s", strerror(errno));
-	struct ask_link *link = ask_link_new(fd, "import", NULL, worker_gone, s);
-	struct child worker = {.name = "import", .role = "import", .group = "", .link = link};
-	struct child store = {.role = "store", .group = ""};
-	char missing[128];
-	if (say_start(s, "import", "", false, link, missing, sizeof missing, err) != 0) {
-		ask_link_free(link);
-		return -1;
-	}
-	ask_pair(pair);
-	say_link(&worker, &store, pair[1]);
-	return pair[0];
+	struct worker *w = mem_new(sizeof *w);
+	w->starting = true;
+	w->link = ask_link_new(fd, "import", NULL, worker_gone, w);
+	int link = introduce_worker(s, w, err);
+	w->starting = false;
+	if (link < 0 && !w->gone)
+		kill(pid, SIGKILL); /* its link is open, so the number is still its own */
+	if (link < 0 || w->gone)
+		worker_free(w);
+	return link;
 }

@@ -62,64 +62,94 @@ static int bind_one(enum listener l, const struct conf_address *a, struct err *e
 	return -1;
 }
 
-static void drop(struct serve *s, size_t i)
+static void close_socket(const struct socket_bound *b)
 {
-	struct socket_bound *b = vec_at(s->sockets, i);
 	close(b->fd);
 	free((void *)(uintptr_t)b->address.p);
+}
+
+static void drop(struct serve *s, size_t i)
+{
+	close_socket(vec_at(s->sockets, i));
 	vec_remove(s->sockets, i);
 }
 
-static int prepare_list(
-	struct serve *s, enum listener l, const struct conf_addresses *list, struct err *err)
+static const struct conf_addresses *list_of(const struct conf *c, enum listener l)
+{
+	return l == LISTENER_SMTP      ? &c->listen_smtp
+		: l == LISTENER_SUBMISSION ? &c->listen_submission
+								   : &c->listen_submissions;
+}
+
+static bool is_listed(const struct conf *c, const struct socket_bound *b)
+{
+	const struct conf_addresses *list = list_of(c, b->listener);
+	for (size_t i = 0; i < list->n; i++)
+		if (str_eq(list->at[i].text, b->address))
+			return true;
+	return false;
+}
+
+static int bind_list(struct serve *s, enum listener l, const struct conf_addresses *list,
+	bool fresh, struct err *err)
 {
 	static uint32_t number;
 	for (size_t i = 0; i < list->n; i++) {
-		struct socket_bound *b = find(s, l, list->at[i].text);
-		if (!b) {
-			int fd = bind_one(l, &list->at[i], err);
-			if (fd < 0)
-				return -1;
-			b = vec_add(s->sockets, NULL);
-			char *address = mem_new(list->at[i].text.n + 1);
-			str_to_c(list->at[i].text, address, list->at[i].text.n + 1);
-			*b = (struct socket_bound){.number = ++number,
-				.listener = l,
-				.address = str_from_c(address),
-				.fd = fd,
-				.fresh = true};
-		}
-		b->in_next = true;
+		if (find(s, l, list->at[i].text))
+			continue;
+		int fd = bind_one(l, &list->at[i], err);
+		if (fd < 0)
+			return -1;
+		char *address = mem_new(list->at[i].text.n + 1);
+		str_to_c(list->at[i].text, address, list->at[i].text.n + 1);
+		const struct socket_bound b = {.number = ++number,
+			.listener = l,
+			.address = str_from_c(address),
+			.fd = fd,
+			.fresh = fresh};
+		vec_add(s->sockets, &b);
 	}
 	return 0;
 }
 
-static void forget_fresh(struct serve *s)
+/* All that `c` lists, or what it lists for one edge. On failure those bound here are closed again. */
+static int bind_missing(struct serve *s, const struct conf *c, const struct child *only_edge,
+	bool fresh, struct err *err)
 {
-	for (size_t i = s->sockets->n; i-- > 0;)
-		if (((struct socket_bound *)vec_at(s->sockets, i))->fresh)
-			drop(s, i);
+	size_t before = s->sockets->n;
+	for (enum listener l = 0; l <= LISTENER_LAST; l++) {
+		if (only_edge && edge_of(s, l) != only_edge)
+			continue;
+		if (bind_list(s, l, list_of(c, l), fresh, err) == 0)
+			continue;
+		while (s->sockets->n > before)
+			drop(s, s->sockets->n - 1);
+		return -1;
+	}
+	return 0;
 }
 
 int sockets_prepare(struct serve *s, const struct conf *next, struct err *err)
 {
-	forget_fresh(s); /* of a preparation that was never applied */
-	for (size_t i = 0; i < s->sockets->n; i++)
-		((struct socket_bound *)vec_at(s->sockets, i))->in_next = false;
-	if (prepare_list(s, LISTENER_SMTP, &next->listen_smtp, err) == 0 &&
-		prepare_list(s, LISTENER_SUBMISSION, &next->listen_submission, err) == 0 &&
-		prepare_list(s, LISTENER_SUBMISSIONS, &next->listen_submissions, err) == 0)
-		return 0;
-	forget_fresh(s);
-	return -1;
+	/* Of a preparation that was never applied. */
+	for (size_t i = s->sockets->n; i-- > 0;)
+		if (((struct socket_bound *)vec_at(s->sockets, i))->fresh)
+			drop(s, i);
+	return bind_missing(s, next, NULL, true, err);
 }
 
-static void give(struct serve *s, struct socket_bound *b)
+int sockets_bind(struct serve *s, const struct child *edge, struct err *err)
 {
-	struct child *edge = edge_of(s, b->listener);
-	struct ask_listen listen = {
-		.number = b->number, .listener = b->listener, .address = b->address};
+	return s->conf ? bind_missing(s, s->conf, edge, false, err) : 0;
+}
+
+/* An edge may die, and sockets come and go, while one of them is handed over: nothing that points
+ * into s->sockets outlives the question. */
+static void give(struct child *edge, struct socket_bound *b)
+{
 	struct arena *arena = arena_new();
+	struct ask_listen listen = {
+		.number = b->number, .listener = b->listener, .address = arena_dup(arena, b->address)};
 	struct err err;
 	b->handed_over = true;
 	if (ask_put(edge->link, ASK_LISTEN, xfer_ask_listen, &listen, (int[]){b->fd, -1}, NULL, NULL,
@@ -129,50 +159,87 @@ static void give(struct serve *s, struct socket_bound *b)
 	arena_free(arena);
 }
 
-static void take(struct serve *s, struct socket_bound *b)
+static void take(struct serve *s, const struct socket_bound *b)
 {
 	struct child *edge = edge_of(s, b->listener);
 	struct ask_unlisten unlisten = {.number = b->number};
 	struct arena *arena = arena_new();
 	struct err err;
-	b->handed_over = false;
-	if (ask_link_alive(edge->link))
+	if (b->handed_over && ask_link_alive(edge->link))
 		ask_put(edge->link, ASK_UNLISTEN, xfer_ask_unlisten, &unlisten, NULL, NULL, NULL, NULL,
 			HAND_OVER_MS, arena, &err);
 	arena_free(arena);
 }
 
-void sockets_apply(struct serve *s)
+/* The settings in force want it, and nobody stopped its edge. */
+static bool is_wanted(struct serve *s, const struct socket_bound *b)
 {
-	for (size_t i = s->sockets->n; i-- > 0;) {
-		struct socket_bound *b = vec_at(s->sockets, i);
-		struct child *edge = edge_of(s, b->listener);
-		b->fresh = false;
-		if (!b->in_next) {
-			take(s, b);
-			drop(s, i);
-		} else if (!b->handed_over && edge->state == CHILD_RUNNING) {
-			give(s, b);
-		}
-	}
+	return is_listed(s->conf, b) && edge_of(s, b->listener)->wanted;
 }
 
-void sockets_give(struct serve *s, struct child *edge)
+/* Takes one socket that is wanted no more out of the list. */
+static bool next_unwanted(struct serve *s, struct socket_bound *ret)
+{
+	for (size_t i = 0; i < s->sockets->n; i++) {
+		struct socket_bound *b = vec_at(s->sockets, i);
+		if (b->fresh || is_wanted(s, b))
+			continue;
+		*ret = *b;
+		vec_remove(s->sockets, i);
+		return true;
+	}
+	return false;
+}
+
+static struct socket_bound *next_to_give(struct serve *s, const struct child *edge)
 {
 	for (size_t i = 0; i < s->sockets->n; i++) {
 		struct socket_bound *b = vec_at(s->sockets, i);
 		if (edge_of(s, b->listener) == edge && !b->fresh && !b->handed_over)
-			give(s, b);
+			return b;
 	}
-	if (child_find(s, STR("control")) == edge) {
-		struct ask_listen listen = {.address = STR("control.sock")};
-		struct arena *arena = arena_new();
-		struct err err;
-		if (ask_put(edge->link, ASK_LISTEN, xfer_ask_listen, &listen, (int[]){s->control_fd, -1},
-				NULL, NULL, NULL, HAND_OVER_MS, arena, &err) != 0)
-			log_warn("serve.listen", "role=control err=\"%s\"", err.log);
-		arena_free(arena);
+	return NULL;
+}
+
+static void give_control(struct child *edge)
+{
+	struct ask_listen listen = {.address = STR("control.sock")};
+	struct arena *arena = arena_new();
+	struct err err;
+	if (ask_put(edge->link, ASK_LISTEN, xfer_ask_listen, &listen,
+			(int[]){edge->serve->control_fd, -1}, NULL, NULL, NULL, HAND_OVER_MS, arena, &err) != 0)
+		log_warn("serve.listen", "role=%s err=\"%s\"", edge->name, err.log);
+	arena_free(arena);
+}
+
+static void give_all(struct serve *s, struct child *edge)
+{
+	struct socket_bound *b;
+	while (
+		edge->state == CHILD_RUNNING && ask_link_alive(edge->link) && (b = next_to_give(s, edge)))
+		give(edge, b);
+}
+
+void sockets_give(struct serve *s, struct child *edge)
+{
+	if (child_find(s, STR("control")) == edge)
+		give_control(edge);
+	else
+		give_all(s, edge);
+}
+
+void sockets_apply(struct serve *s)
+{
+	for (size_t i = 0; i < s->sockets->n; i++) {
+		struct socket_bound *b = vec_at(s->sockets, i);
+		if (is_listed(s->conf, b))
+			b->fresh = false;
 	}
+	for (struct socket_bound b; next_unwanted(s, &b); close_socket(&b))
+		take(s, &b);
+	for (int i = 0; i < CHILDREN; i++)
+		if (s->children[i].conf_role == CONF_EDGE)
+			give_all(s, &s->children[i]);
 }
 
 void sockets_lost(struct serve *s, struct child *edge)
@@ -182,14 +249,6 @@ void sockets_lost(struct serve *s, struct child *edge)
 		if (edge_of(s, b->listener) == edge)
 			b->handed_over = false;
 	}
-}
-
-/* While its edge is stopped on purpose a port is closed: a peer shall be refused, not wait. */
-void sockets_take(struct serve *s, struct child *edge)
-{
-	for (size_t i = s->sockets->n; i-- > 0;)
-		if (edge_of(s, ((struct socket_bound *)vec_at(s->sockets, i))->listener) == edge)
-			drop(s, i);
 }
 
 static int control_address(struct serve *s, struct sockaddr_un *ret, struct err *err)

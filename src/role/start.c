@@ -19,9 +19,10 @@
 
 enum { SERVE_FD = 3 };
 
-/* The fiber that holds ASK_START until the walls stand. */
+/* The fiber that holds ASK_START until the walls stand, or the role has failed. */
 static struct fiber *starting;
 static char missing_walls[128];
+static struct err failure;
 
 _Noreturn void role_exit(struct role *r, int status)
 {
@@ -34,6 +35,20 @@ static void serve_gone(struct ask_link *l, void *arg)
 {
 	(void)l;
 	role_exit(arg, 1);
+}
+
+static void fail_fiber(void *arg)
+{
+	fiber_sleep("for the answer to go out", 1);
+	role_exit(arg, 1);
+}
+
+_Noreturn void role_fail(struct role *r, const struct err *err)
+{
+	log_error("role.fail", "role=%s err=\"%s\"", r->name, err->log);
+	err_perm(&failure, NULL, "%s", err->log);
+	fiber_wake(starting);
+	role_loop(r);
 }
 
 /* Takes one descriptor of the question over. */
@@ -59,6 +74,11 @@ static void on_start(struct role *r, struct ask_question *q)
 	starting = fiber_self();
 	loop_stop();
 	fiber_park("for the walls", FIBER_NEVER);
+	if (failure.kind != ERR_NONE) {
+		q->err = failure;
+		fiber_start("fail", fail_fiber, r);
+		return;
+	}
 	struct ask_start_answer answer = {.missing = str_from_c(missing_walls)};
 	ask_answer(q, xfer_ask_start_answer, &answer);
 }
@@ -141,7 +161,8 @@ static void answer_serve(struct ask_question *q, void *arg)
 		on_unlisten(r, q);
 		break;
 	case ASK_LOG:
-		log_reopen(take_fd(q, 0));
+		if (q->fd[0] >= 0)
+			log_reopen(take_fd(q, 0));
 		break;
 	case ASK_STOP:
 		fiber_start("stop", stop_fiber, r);
@@ -165,7 +186,6 @@ static void forget(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	signal(SIGINT, SIG_IGN); /* a terminal's Ctrl-C is for serve, which then asks us to stop */
 	struct rlimit files;
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
@@ -192,10 +212,8 @@ void role_walls(struct role *r)
 	struct buf missing;
 	struct err err;
 	buf_init(&missing, sizeof missing_walls - 1);
-	if (walls_up(r->name, r->home, r->uid, r->gid, r->walls, &missing, &err) != 0) {
-		log_error("role.walls", "role=%s err=\"%s\"", r->name, err.log);
-		role_exit(r, 1);
-	}
+	if (walls_up(r->name, r->home, r->uid, r->gid, r->walls, &missing, &err) != 0)
+		role_fail(r, &err);
 	str_to_c(buf_str(&missing), missing_walls, sizeof missing_walls);
 	buf_done(&missing);
 	log_info("role.start", "role=%s group=%s missing=\"%s\"", r->name, r->group, missing_walls);

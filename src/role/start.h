@@ -49,6 +49,9 @@ struct role {
 
 void role_hello(struct role *r);
 void role_walls(struct role *r);
+/* Between role_hello() and role_loop(): the role cannot work. serve is told why and tells the
+ * administrator; the process ends. */
+_Noreturn void role_fail(struct role *r, const struct err *err);
 /* Never returns. */
 _Noreturn void role_loop(struct role *r);
 /* Ends the process in good order. */

@@ -147,10 +147,8 @@ static void open_all(struct store_role *r)
 	struct err err = {0};
 	if (admin_open(&r->admin, r->role->home, &err) == 0)
 		r->store = store_open(r->role->home, r->admin.site, &err);
-	if (!r->store) {
-		log_error("store.open", "%s", err.log);
-		role_exit(r->role, 1);
-	}
+	if (!r->store)
+		role_fail(r->role, &err);
 	r->admin.store = r->store;
 	r->admin.serve = r->role->serve;
 	r->admin.site_changed = site_changed;
