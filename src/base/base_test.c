@@ -57,6 +57,8 @@ static void str_reads_numbers(void **state)
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		assert_false(str_to_u64(str_from_c(bad[i]), UINT64_MAX, &v));
 	assert_false(str_to_u64(STR("101"), 100, &v));
+	assert_true(str_is_number(STR("0")) && str_is_number(STR("99999999999999999999999999")));
+	assert_false(str_is_number(STR("")) || str_is_number(STR("1 ")) || str_is_number(STR("-1")));
 	assert_true(v == UINT64_MAX); /* untouched */
 }
 

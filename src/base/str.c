@@ -100,6 +100,14 @@ bool str_split(struct str *rest, char sep, struct str *ret)
 	return true;
 }
 
+bool str_is_number(struct str s)
+{
+	size_t i = 0;
+	while (i < s.n && ascii_is_digit(s.p[i]))
+		i++;
+	return s.n > 0 && i == s.n;
+}
+
 bool str_to_u64(struct str s, uint64_t max, uint64_t *ret)
 {
 	uint64_t value = 0;

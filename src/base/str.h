@@ -48,6 +48,8 @@ struct str str_trim(struct str s);
 /* Takes the part of *rest before the first `sep` into *ret and moves *rest behind it; the last
  * part has no separator. Returns false once *rest was used up (its p is then NULL). */
 bool str_split(struct str *rest, char sep, struct str *ret);
+/* One decimal digit or more, and nothing else. */
+bool str_is_number(struct str s);
 /* Decimal digits only, the whole slice, at most `max`. */
 bool str_to_u64(struct str s, uint64_t max, uint64_t *ret);
 /* Copies into `dst`, cut if need be, and ends it with NUL. Returns `dst`. */

@@ -146,13 +146,9 @@ static void show_listeners(const char *name, const struct conf_addresses *list, 
 
 static bool has_low_port(const struct conf_addresses *list)
 {
-	for (size_t i = 0; i < list->n; i++) {
-		const struct sockaddr *sa = (const struct sockaddr *)&list->at[i].sa;
-		uint16_t port = sa->sa_family == AF_INET6 ? ((const struct sockaddr_in6 *)sa)->sin6_port
-												  : ((const struct sockaddr_in *)sa)->sin_port;
-		if (ntohs(port) < 1024)
+	for (size_t i = 0; i < list->n; i++)
+		if (list->at[i].port < 1024)
 			return true;
-	}
 	return false;
 }
 

@@ -33,57 +33,18 @@ bool tls_level_parse(struct str s, enum tls_level *ret)
 	return false;
 }
 
-/* The bytes of an address, an IPv4 mapped in IPv6 as IPv4; its family, or 0. */
-static int address_bytes(const struct sockaddr *sa, unsigned char bytes[16])
+bool conf_networks_match(const struct conf_networks *n, const struct ip *ip)
 {
-	if (sa->sa_family == AF_INET) {
-		memcpy(bytes, &((const struct sockaddr_in *)sa)->sin_addr, 4);
-		return AF_INET;
-	}
-	if (sa->sa_family != AF_INET6)
-		return 0;
-	const struct in6_addr *in6 = &((const struct sockaddr_in6 *)sa)->sin6_addr;
-	if (IN6_IS_ADDR_V4MAPPED(in6)) {
-		memcpy(bytes, in6->s6_addr + 12, 4);
-		return AF_INET;
-	}
-	memcpy(bytes, in6->s6_addr, 16);
-	return AF_INET6;
-}
-
-static bool same_prefix(const unsigned char *a, const unsigned char *b, unsigned bits)
-{
-	unsigned bytes = bits / 8, rest = bits % 8;
-	if (memcmp(a, b, bytes) != 0)
-		return false;
-	return rest == 0 || (a[bytes] ^ b[bytes]) >> (8 - rest) == 0;
-}
-
-bool conf_networks_match(const struct conf_networks *n, const struct sockaddr *sa)
-{
-	unsigned char bytes[16];
-	int family = address_bytes(sa, bytes);
-	for (size_t i = 0; family && i < n->n; i++)
-		if (n->at[i].family == family && same_prefix(n->at[i].bytes, bytes, n->at[i].bits))
+	for (size_t i = 0; i < n->n; i++)
+		if (ip_network_has(&n->at[i], ip))
 			return true;
 	return false;
 }
 
-static bool is_wildcard(const struct conf_address *a)
-{
-	static const unsigned char zero[16];
-	unsigned char bytes[16];
-	int family = address_bytes((const struct sockaddr *)&a->sa, bytes);
-	return memcmp(bytes, zero, family == AF_INET ? 4 : 16) == 0;
-}
-
-/* sin_port and sin6_port stand at the same place. */
 static bool collide(const struct conf_address *a, const struct conf_address *b)
 {
-	return a->sa.ss_family == b->sa.ss_family &&
-		((const struct sockaddr_in *)&a->sa)->sin_port ==
-		((const struct sockaddr_in *)&b->sa)->sin_port &&
-		(is_wildcard(a) || is_wildcard(b) || str_eq(a->text, b->text));
+	return a->port == b->port && ip_is_v4(&a->ip) == ip_is_v4(&b->ip) &&
+		(ip_is_any(&a->ip) || ip_is_any(&b->ip) || ip_eq(&a->ip, &b->ip));
 }
 
 struct listener_list {

@@ -6,13 +6,11 @@
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "wire/ip.h"
 
 /* Inbound, per listener (smtp.tls, submission.tls). */
 enum tls_inbound { TLS_INBOUND_OFF, TLS_INBOUND_AVAILABLE, TLS_INBOUND_REQUIRED };
@@ -21,23 +19,18 @@ enum tls_level { TLS_OFF, TLS_MAY, TLS_ENCRYPT, TLS_VERIFY };
 const char *tls_level_name(enum tls_level level);
 bool tls_level_parse(struct str s, enum tls_level *ret);
 
-struct conf_address { /* address:port, [v6]:port */
-	struct sockaddr_storage sa;
-	socklen_t len;
-	struct str text;
+struct conf_address {
+	struct ip ip;
+	uint16_t port;
+	struct str text; /* address:port, [v6]:port */
 };
 enum { CONF_ADDRESSES_MAX = 32 }; /* in one list */
 struct conf_addresses {
 	struct conf_address *at;
 	size_t n;
 };
-struct conf_network { /* 192.0.2.0/24, 2001:db8::/32, a single address */
-	int family;
-	unsigned char bytes[16];
-	unsigned bits;
-};
 struct conf_networks {
-	struct conf_network *at;
+	struct ip_network *at;
 	size_t n;
 };
 /* One certificate in use. The key is named by the SHA-256 of its SubjectPublicKeyInfo, in hex. */
@@ -86,8 +79,8 @@ struct conf {
 struct conf *conf_hold(struct conf *c);
 void conf_drop(struct conf *c);
 
-/* True if the address (IPv4 mapped in IPv6 counts as IPv4) is in one of the networks. */
-bool conf_networks_match(const struct conf_networks *n, const struct sockaddr *sa);
+/* True if the address is in one of the networks. */
+bool conf_networks_match(const struct conf_networks *n, const struct ip *ip);
 
 /* What no single setting can know: two listeners on one address. -1 with *err. */
 int conf_check(const struct conf *c, struct err *err);

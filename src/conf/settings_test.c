@@ -112,8 +112,8 @@ static void values_reach_their_fields(void **state)
 	assert_int_equal(c->queue_give_up_ms, (int64_t)5 * 24 * 3600 * 1000);
 	assert_int_equal(c->smtp_max_size, 50 << 20);
 	assert_int_equal(c->listen_smtp.n, 2);
-	assert_int_equal(ntohs(((struct sockaddr_in *)&c->listen_smtp.at[0].sa)->sin_port), 25);
-	assert_int_equal(c->listen_smtp.at[1].len, sizeof(struct sockaddr_in6));
+	assert_int_equal(c->listen_smtp.at[0].port, 25);
+	assert_true(ip_is_v4(&c->listen_smtp.at[0].ip) && !ip_is_v4(&c->listen_smtp.at[1].ip));
 	assert_int_equal(c->listen_https.n, 0);
 	assert_int_equal(c->log_level, 2);
 	conf_drop(c);

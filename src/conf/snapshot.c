@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "conf/settings.h"
 #include "conf/value.h"
+#include "wire/domain_name.h"
 
 static const char magic[] = "letterlock-conf 1";
 enum { KEY_ID_TEXT = 64 };
@@ -105,7 +106,7 @@ static int unpack_certificate(struct str value, struct conf *c, struct err *err)
 	struct str name = value, key_id, self_signed;
 	char quoted[VALUE_QUOTE];
 	if (!take_line(&value, &name) || !take_line(&value, &key_id) ||
-		!take_line(&value, &self_signed) || name.n > VALUE_HOSTNAME_MAX || !is_key_id(key_id) ||
+		!take_line(&value, &self_signed) || name.n > DOMAIN_NAME_MAX || !is_key_id(key_id) ||
 		value.n == 0 || !(str_eq(self_signed, STR("0")) || str_eq(self_signed, STR("1"))))
 		return err_say(err, "snapshot: certificate %s is malformed", value_quote(name, quoted));
 	if (c->certificate_count == CONF_CERTIFICATES_MAX)

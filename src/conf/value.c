@@ -1,7 +1,8 @@
 #include "conf/value.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
+
+#include "wire/domain_name.h"
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
 
@@ -65,33 +66,10 @@ static size_t count_words(struct str s)
 
 /* ---- host names and paths ------------------------------------------------------------------ */
 
-static bool is_label(struct str s)
-{
-	if (s.n == 0 || s.n > 63 || s.p[0] == '-' || s.p[s.n - 1] == '-')
-		return false;
-	for (size_t i = 0; i < s.n; i++)
-		if (!ascii_is_alpha(s.p[i]) && !ascii_is_digit(s.p[i]) && s.p[i] != '-')
-			return false;
-	return true;
-}
-
-static bool is_number(struct str s)
-{
-	size_t i = 0;
-	while (i < s.n && ascii_is_digit(s.p[i]))
-		i++;
-	return i == s.n;
-}
-
 int value_hostname(struct str s, struct arena *arena, struct str *ret, struct err *err)
 {
 	char quoted[VALUE_QUOTE];
-	struct str rest = s, label = s;
-	bool good = s.n > 0 && s.n <= VALUE_HOSTNAME_MAX;
-	while (good && str_split(&rest, '.', &label))
-		good = is_label(label);
-	/* A last label of digits would make an address of it (RFC 1123 2.1). */
-	if (!good || is_number(label))
+	if (!domain_name_ok(s) || domain_name_ends_in_number(s))
 		return err_say(err,
 			"%s is not a host name; write letters, digits and hyphens between dots, such as "
 			"mail.example.org",
@@ -196,7 +174,7 @@ int value_duration(struct str s, int64_t min, int64_t max, int64_t *ret, struct 
 	char quoted[VALUE_QUOTE];
 	int64_t value = 0;
 	int state = read_unit(s, duration_units, DURATION_UNITS, &value);
-	if (state < 0 && s.n && is_number(s))
+	if (state < 0 && str_is_number(s))
 		return err_say(err, "%s lacks its unit; add ms, s, m, h or d (5m is five minutes)",
 			value_quote(s, quoted));
 	if (state < 0)
@@ -227,22 +205,10 @@ int value_durations(struct str s, int64_t min, int64_t max, struct arena *arena,
 
 /* ---- addresses and networks ---------------------------------------------------------------- */
 
-/* An IPv4 or IPv6 address in its text form; its family, or 0. */
-static int read_ip(struct str s, unsigned char bytes[16])
+/* An IPv4 address that was written as an IPv6 one. */
+static bool is_mapped(struct str text, const struct ip *ip)
 {
-	char text[INET6_ADDRSTRLEN];
-	if (s.n >= sizeof text || str_find(s, 0) >= 0)
-		return 0;
-	str_to_c(s, text, sizeof text);
-	if (inet_pton(AF_INET, text, bytes) == 1)
-		return AF_INET;
-	return inet_pton(AF_INET6, text, bytes) == 1 ? AF_INET6 : 0;
-}
-
-static bool is_mapped(int family, const unsigned char bytes[16])
-{
-	static const unsigned char prefix[12] = {[10] = 0xff, [11] = 0xff};
-	return family == AF_INET6 && memcmp(bytes, prefix, sizeof prefix) == 0;
+	return ip_is_v4(ip) && str_find(text, ':') >= 0;
 }
 
 static int refuse_mapped(struct str word, struct err *err)
@@ -275,53 +241,31 @@ static bool split_port(struct str word, struct str *ret_ip, struct str *ret_port
 	return ret_port->n > 0;
 }
 
-static void fill_address(struct conf_address *a, int family, const unsigned char bytes[16],
-	uint16_t port, struct arena *arena)
-{
-	char ip[INET6_ADDRSTRLEN];
-	inet_ntop(family, bytes, ip, sizeof ip);
-	if (family == AF_INET) {
-		struct sockaddr_in *sin = (struct sockaddr_in *)&a->sa;
-		sin->sin_family = AF_INET;
-		sin->sin_port = htons(port);
-		memcpy(&sin->sin_addr, bytes, 4);
-		a->len = sizeof *sin;
-		a->text = arena_fmt(arena, "%s:%u", ip, port);
-	} else {
-		struct sockaddr_in6 *sin6 = (struct sockaddr_in6 *)&a->sa;
-		sin6->sin6_family = AF_INET6;
-		sin6->sin6_port = htons(port);
-		memcpy(&sin6->sin6_addr, bytes, 16);
-		a->len = sizeof *sin6;
-		a->text = arena_fmt(arena, "[%s]:%u", ip, port);
-	}
-}
-
 static int read_address(struct str word, uint16_t default_port, struct arena *arena,
 	struct conf_address *ret, struct err *err)
 {
 	char quoted[VALUE_QUOTE];
-	struct str ip, port_text;
-	unsigned char bytes[16];
+	char text[IP_PORT_TEXT];
+	struct str ip_text, port_text;
+	struct ip ip;
 	uint64_t port = default_port;
-	bool form = split_port(word, &ip, &port_text);
-	int family = form ? read_ip(ip, bytes) : 0;
-	if (family == 0)
+	if (!split_port(word, &ip_text, &port_text) || !ip_parse(ip_text, &ip))
 		return err_say(err,
 			"%s is not an address and port; write an IP address (not a name), such as "
 			"192.0.2.1:%u or [2001:db8::1]:%u",
 			value_quote(word, quoted), default_port ? default_port : 25,
 			default_port ? default_port : 25);
-	if (is_mapped(family, bytes))
+	if (is_mapped(ip_text, &ip))
 		return refuse_mapped(word, err);
 	if (port_text.n == 0 && default_port == 0)
 		return err_say(err, "%s lacks its port; write %s", value_quote(word, quoted),
-			family == AF_INET ? "address:port, such as 192.0.2.1:25"
-							  : "[address]:port, such as [2001:db8::1]:25");
+			ip_is_v4(&ip) ? "address:port, such as 192.0.2.1:25"
+						  : "[address]:port, such as [2001:db8::1]:25");
 	if (port_text.n && (!str_to_u64(port_text, 65535, &port) || port == 0))
 		return err_say(
 			err, "%s has no good port; ports go from 1 to 65535", value_quote(word, quoted));
-	fill_address(ret, family, bytes, (uint16_t)port, arena);
+	*ret = (struct conf_address){.ip = ip, .port = (uint16_t)port};
+	ret->text = arena_dup(arena, str_from_c(ip_port_format(&ip, ret->port, text)));
 	return 0;
 }
 
@@ -348,60 +292,34 @@ int value_addresses(struct str s, uint16_t port, size_t max, struct arena *arena
 	return 0;
 }
 
-static void clear_host_bits(struct conf_network *net)
+static int read_network(struct str word, unsigned min_bits, struct ip_network *ret, struct err *err)
 {
-	size_t size = net->family == AF_INET ? 4 : 16;
-	for (size_t i = 0; i < size; i++) {
-		unsigned kept = net->bits > i * 8 ? net->bits - (unsigned)i * 8 : 0;
-		if (kept < 8)
-			net->bytes[i] &= (unsigned char)(0xff00 >> kept);
-	}
-}
-
-static char *network_text(const struct conf_network *net, char dst[VALUE_QUOTE])
-{
-	char ip[INET6_ADDRSTRLEN];
-	unsigned whole = net->family == AF_INET ? 32 : 128;
-	inet_ntop(net->family, net->bytes, ip, sizeof ip);
-	if (net->bits == whole)
-		snprintf(dst, VALUE_QUOTE, "%s", ip);
-	else
-		snprintf(dst, VALUE_QUOTE, "%s/%u", ip, net->bits);
-	return dst;
-}
-
-static int read_network(
-	struct str word, unsigned min_bits, struct conf_network *ret, struct err *err)
-{
-	char quoted[VALUE_QUOTE], right[VALUE_QUOTE];
-	ptrdiff_t slash = str_find(word, '/');
-	struct conf_network net = {0};
-	net.family = read_ip(slash < 0 ? word : str_take(word, (size_t)slash), net.bytes);
-	if (net.family == 0)
+	char quoted[VALUE_QUOTE], right[IP_NETWORK_TEXT], text[IP_TEXT];
+	struct str rest = word, ip_text;
+	struct ip_network net;
+	struct ip ip;
+	str_split(&rest, '/', &ip_text);
+	bool v4 = str_find(ip_text, ':') < 0;
+	enum ip_network_fault fault = ip_network_parse(word, &net);
+	if (fault == IP_NETWORK_NO_ADDRESS)
 		return err_say(err,
 			"%s is not a network; write an IP address or a prefix, such as 192.0.2.0/24 or "
 			"2001:db8::/32",
 			value_quote(word, quoted));
-	uint64_t bits = net.family == AF_INET ? 32 : 128;
-	if (slash >= 0 && !str_to_u64(str_skip(word, (size_t)slash + 1), bits, &bits))
+	if (fault == IP_NETWORK_BAD_PREFIX)
 		return err_say(err, "%s has no good prefix length; it goes from %u to %u after the slash",
-			value_quote(word, quoted), min_bits, net.family == AF_INET ? 32 : 128);
-	if (is_mapped(net.family, net.bytes))
+			value_quote(word, quoted), min_bits, v4 ? 32 : 128);
+	ip_parse(ip_text, &ip);
+	if (is_mapped(ip_text, &ip))
 		return refuse_mapped(word, err);
-	if (bits < min_bits)
+	if (net.bits - (v4 ? 96 : 0) < min_bits)
 		return err_say(err, "%s is the whole internet; name the networks that you mean",
 			value_quote(word, quoted));
-	struct conf_network given = net;
-	net.bits = (unsigned)bits;
-	clear_host_bits(&net);
-	if (memcmp(net.bytes, given.bytes, sizeof net.bytes) != 0) {
-		char text[VALUE_QUOTE];
-		given.bits = net.family == AF_INET ? 32 : 128;
+	if (fault == IP_NETWORK_HOST_BITS)
 		return err_say(err,
 			"%s has bits set behind its prefix; write %s for the network, or %s for the one "
 			"address",
-			value_quote(word, quoted), network_text(&net, right), network_text(&given, text));
-	}
+			value_quote(word, quoted), ip_network_format(&net, right), ip_format(&ip, text));
 	*ret = net;
 	return 0;
 }
@@ -416,12 +334,11 @@ int value_networks(struct str s, unsigned min_bits, struct arena *arena, struct 
 		return err_say(err, "%zu networks are too many; at most %d", n, VALUE_LIST_MAX);
 	struct conf_networks list = {arena_alloc(arena, n * sizeof *list.at), 0};
 	while (next_word(&s, &word)) {
-		struct conf_network *net = &list.at[list.n];
+		struct ip_network *net = &list.at[list.n];
 		if (read_network(word, min_bits, net, err) != 0)
 			return -1;
 		for (size_t i = 0; i < list.n; i++)
-			if (list.at[i].family == net->family && list.at[i].bits == net->bits &&
-				memcmp(list.at[i].bytes, net->bytes, sizeof net->bytes) == 0)
+			if (ip_network_eq(&list.at[i], net))
 				return err_say(err, "%s stands there twice; write each network once",
 					value_quote(word, quoted));
 		list.n++;
@@ -482,10 +399,10 @@ void value_put_addresses(const struct conf_addresses *a, struct buf *out)
 
 void value_put_networks(const struct conf_networks *n, struct buf *out)
 {
-	char text[VALUE_QUOTE];
+	char text[IP_NETWORK_TEXT];
 	for (size_t i = 0; i < n->n; i++) {
 		if (i)
 			buf_add_char(out, ' ');
-		buf_add_c(out, network_text(&n->at[i], text));
+		buf_add_c(out, ip_network_format(&n->at[i], text));
 	}
 }

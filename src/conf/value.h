@@ -8,7 +8,6 @@
 #include "conf/conf.h"
 
 enum {
-	VALUE_HOSTNAME_MAX = 253,
 	VALUE_PATH_MAX = 1024,
 	VALUE_LIST_MAX = 256, /* durations and networks in a list */
 	VALUE_QUOTE = 72,
@@ -17,8 +16,7 @@ enum {
 /* "word", cut if it is long, with '?' in place of what cannot be shown. Returns dst. */
 char *value_quote(struct str word, char dst[VALUE_QUOTE]);
 
-/* hostname = label *("." label), label = let-dig [*61(let-dig / "-") let-dig]    RFC 1123 2.1
- * Lower case in *ret. */
+/* A name of domain_name_ok() that cannot be taken for an address. Lower case in *ret. */
 int value_hostname(struct str s, struct arena *arena, struct str *ret, struct err *err);
 /* path = "/" *(any byte but control characters), or empty */
 int value_path(struct str s, struct arena *arena, struct str *ret, struct err *err);

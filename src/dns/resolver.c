@@ -8,7 +8,6 @@
  *   R2  The context ends with its last holder, and every waiting fiber is one. */
 #include "dns/resolver.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unbound.h>
@@ -71,22 +70,15 @@ static int add_forwarders(struct resolver *r, const struct conf_addresses *serve
 	struct buf text;
 	buf_init(&text, 4096);
 	for (size_t i = 0; i < servers->n; i++) {
-		const struct sockaddr_storage *sa = &servers->at[i].sa;
-		char host[INET6_ADDRSTRLEN], forward[INET6_ADDRSTRLEN + 8];
-		const struct sockaddr_in *v4 = (const struct sockaddr_in *)sa;
-		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sa;
-		bool is_v4 = sa->ss_family == AF_INET;
-		inet_ntop(sa->ss_family, is_v4 ? (const void *)&v4->sin_addr : (const void *)&v6->sin6_addr,
-			host, sizeof host);
-		snprintf(
-			forward, sizeof forward, "%s@%u", host, ntohs(is_v4 ? v4->sin_port : v6->sin6_port));
+		const struct conf_address *a = &servers->at[i];
+		char host[IP_TEXT], forward[IP_TEXT + 8];
+		snprintf(forward, sizeof forward, "%s@%u", ip_format(&a->ip, host), a->port);
 		int e = ub_ctx_set_fwd(r->ub, forward);
 		if (e) {
 			buf_done(&text);
-			return err_say(
-				err, "dns.servers: %.*s: %s", STR_ARG(servers->at[i].text), ub_strerror(e));
+			return err_say(err, "dns.servers: %.*s: %s", STR_ARG(a->text), ub_strerror(e));
 		}
-		buf_addf(&text, "%s%.*s", i ? " " : "", STR_ARG(servers->at[i].text));
+		buf_addf(&text, "%s%.*s", i ? " " : "", STR_ARG(a->text));
 	}
 	r->server = mem_strdup(buf_c(&text));
 	buf_done(&text);

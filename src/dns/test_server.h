@@ -3,7 +3,6 @@
 #ifndef DNS_TEST_SERVER_H
 #define DNS_TEST_SERVER_H
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -28,6 +27,8 @@ struct dns_test_server {
 	const struct dns_test_reply *replies;
 	size_t count;
 	struct conf_address address;
+	struct sockaddr_storage sa;
+	socklen_t sa_len;
 	int fd;
 	pthread_t thread;
 };
@@ -72,7 +73,7 @@ static inline void *dns_test_run(void *arg)
 	const struct dns_test_server *server = arg;
 	for (;;) {
 		char packet[1500], name[256];
-		struct sockaddr_in from;
+		struct sockaddr_storage from;
 		socklen_t from_len = sizeof from;
 		ssize_t n =
 			recvfrom(server->fd, packet, sizeof packet, 0, (struct sockaddr *)&from, &from_len);
@@ -92,14 +93,14 @@ static inline void *dns_test_run(void *arg)
 
 static inline void dns_test_start(struct dns_test_server *server)
 {
-	struct sockaddr_in *sa = (struct sockaddr_in *)&server->address.sa;
+	ip_parse(STR("127.0.0.1"), &server->address.ip);
+	server->sa_len = ip_to_sockaddr(&server->address.ip, 0, &server->sa);
 	server->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	sa->sin_family = AF_INET;
-	sa->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	server->address.len = sizeof *sa;
 	server->address.text = STR("the test's server");
-	int failed = bind(server->fd, (struct sockaddr *)sa, sizeof *sa) ||
-		getsockname(server->fd, (struct sockaddr *)sa, &server->address.len) ||
+	int failed = bind(server->fd, (struct sockaddr *)&server->sa, server->sa_len) ||
+		getsockname(server->fd, (struct sockaddr *)&server->sa, &server->sa_len) ||
+		!ip_from_sockaddr(
+			(struct sockaddr *)&server->sa, &server->address.ip, &server->address.port) ||
 		pthread_create(&server->thread, NULL, dns_test_run, server);
 	assert(!failed);
 	(void)failed;
@@ -107,7 +108,7 @@ static inline void dns_test_start(struct dns_test_server *server)
 
 static inline void dns_test_stop(struct dns_test_server *server)
 {
-	sendto(server->fd, "", 1, 0, (struct sockaddr *)&server->address.sa, server->address.len);
+	sendto(server->fd, "", 1, 0, (struct sockaddr *)&server->sa, server->sa_len);
 	pthread_join(server->thread, NULL);
 	close(server->fd);
 }

@@ -79,15 +79,12 @@ void route_key(const struct route *r, struct buf *out)
 
 /* ---- HOST:PORT ------------------------------------------------------------------------------ */
 
-/* A name whose last label is a number is a mistyped address (RFC 1123 2.1). */
 static bool is_host(struct str s)
 {
 	struct ip ip;
-	uint64_t n;
-	ptrdiff_t dot = str_rfind(s, '.');
 	if (ip_parse(s, &ip))
 		return str_find(s, ':') < 0;
-	return domain_name_dns_ok(s) && !str_to_u64(str_skip(s, (size_t)(dot + 1)), UINT64_MAX, &n);
+	return domain_name_dns_ok(s) && !domain_name_ends_in_number(s);
 }
 
 /* Takes "host:port" or "[v6]:port" apart; without a port *ret_port is empty. */

@@ -278,12 +278,10 @@ static void hosts_beyond_us(void **state)
 	(void)state;
 	struct peer first = {.rcpt = "450 4.2.0 later\r\n"}, worse = {0};
 	struct conf_address ours = {0};
-	struct sockaddr_in *sa = (struct sockaddr_in *)&ours.sa;
 	peers_start(&first, NULL);
 	peer_start(&worse, "127.0.0.4", port);
-	sa->sin_family = AF_INET;
-	sa->sin_port = htons(port);
-	inet_pton(AF_INET, "127.0.0.9", &sa->sin_addr);
+	ours.port = port;
+	assert_true(ip_parse(STR("127.0.0.9"), &ours.ip));
 	means.conf->listen_smtp = (struct conf_addresses){&ours, 1};
 	expect(&deliver_by_mx("ours.example", 1)[0], DELIVERY_TEMP, "reply.temporary");
 	assert_int_equal(first.connections, 1);

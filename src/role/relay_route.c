@@ -51,14 +51,10 @@ bool relay_address_is_ours(const struct conf_addresses *listen_smtp, const struc
 	uint16_t port, bool of_this_machine)
 {
 	for (size_t i = 0; i < listen_smtp->n; i++) {
-		uint16_t listening_port;
-		struct ip listening;
-		const struct sockaddr *sa = (const struct sockaddr *)&listen_smtp->at[i].sa;
-		if (!ip_from_sockaddr(sa, &listening, &listening_port))
-			continue;
+		const struct conf_address *a = &listen_smtp->at[i];
 		/* [::] takes IPv4 too unless told otherwise, 0.0.0.0 never takes IPv6. */
-		bool any = ip_is_any(&listening) && (!ip_is_v4(&listening) || ip_is_v4(ip));
-		if (listening_port == port && (any ? of_this_machine : ip_eq(&listening, ip)))
+		bool any = ip_is_any(&a->ip) && (!ip_is_v4(&a->ip) || ip_is_v4(ip));
+		if (a->port == port && (any ? of_this_machine : ip_eq(&a->ip, ip)))
 			return true;
 	}
 	return false;

@@ -14,10 +14,7 @@ static struct ip ip(const char *text)
 
 static struct conf_address listening(const char *address, uint16_t port)
 {
-	struct conf_address ret = {.text = str_from_c(address)};
-	struct ip at = ip(address);
-	ret.len = ip_to_sockaddr(&at, port, &ret.sa);
-	return ret;
+	return (struct conf_address){.ip = ip(address), .port = port, .text = str_from_c(address)};
 }
 
 static void addresses_we_listen_on(void **state)

@@ -40,15 +40,17 @@ static struct socket_bound *find(struct serve *s, enum listener l, struct str ad
 
 static int bind_one(enum listener l, const struct conf_address *a, struct err *err)
 {
-	int fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_storage sa;
+	socklen_t sa_len = ip_to_sockaddr(&a->ip, a->port, &sa);
+	int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int on = 1;
 	if (fd >= 0) {
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 		/* Accepted connections inherit it: a greeting must not wait for an acknowledgement. */
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-		if (a->sa.ss_family == AF_INET6)
+		if (sa.ss_family == AF_INET6)
 			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-		if (bind(fd, (const struct sockaddr *)&a->sa, a->len) == 0 && listen(fd, BACKLOG) == 0)
+		if (bind(fd, (const struct sockaddr *)&sa, sa_len) == 0 && listen(fd, BACKLOG) == 0)
 			return fd;
 	}
 	const char *remedy = errno == EADDRINUSE ? "; another program listens there"

@@ -20,11 +20,7 @@
 static bool may_relay(const struct conf *c, struct str client)
 {
 	struct ip ip;
-	struct sockaddr_in6 sa = {.sin6_family = AF_INET6};
-	if (!ip_parse(client, &ip))
-		return false;
-	memcpy(&sa.sin6_addr, ip.bytes, sizeof ip.bytes);
-	return conf_networks_match(&c->relay_networks, (const struct sockaddr *)&sa);
+	return ip_parse(client, &ip) && conf_networks_match(&c->relay_networks, &ip);
 }
 
 static struct ask_rcpt_answer decide_rcpt(const struct site *site, const struct ask_rcpt *q)

@@ -34,6 +34,11 @@ bool domain_name_dns_ok(struct str s)
 	return labels_ok(s, true);
 }
 
+bool domain_name_ends_in_number(struct str s)
+{
+	return str_is_number(str_skip(s, (size_t)(str_rfind(s, '.') + 1)));
+}
+
 struct str domain_name_trim_dot(struct str s)
 {
 	return s.n && s.p[s.n - 1] == '.' ? str_take(s, s.n - 1) : s;

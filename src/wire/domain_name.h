@@ -11,6 +11,9 @@ enum { DOMAIN_LABEL_MAX = 63, DOMAIN_NAME_MAX = 253 };
 bool domain_name_ok(struct str s);
 /* As above, and underscores may stand anywhere: names found in the DNS (_25._tcp.mx.example). */
 bool domain_name_dns_ok(struct str s);
+/* The last label is a number: such a name would be taken for an IPv4 address, and no top-level domain
+ * is one (RFC 1123 2.1). */
+bool domain_name_ends_in_number(struct str s);
 /* Without one dot at the end, as the DNS writes its names. */
 struct str domain_name_trim_dot(struct str s);
 /* Equal without regard to case and one dot at the end. */

@@ -59,11 +59,24 @@ static void test_dot_at_the_end(void **state)
 	assert_false(domain_name_eq(STR("example.org"), STR("example.or")));
 }
 
+static void test_mistyped_addresses(void **state)
+{
+	(void)state;
+	assert_true(domain_name_ends_in_number(STR("192.0.2.256")));
+	assert_true(domain_name_ends_in_number(STR("example.123456789012345678901234567890")));
+	assert_true(domain_name_ends_in_number(STR("7")));
+	assert_false(domain_name_ends_in_number(STR("7.example")));
+	assert_false(domain_name_ends_in_number(STR("example.7a")));
+	assert_false(domain_name_ends_in_number(STR("example.")));
+	assert_false(domain_name_ends_in_number(STR("")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_dot_at_the_end),
+		cmocka_unit_test(test_mistyped_addresses),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,27 +143,41 @@ static struct ip masked(const struct ip *ip, unsigned bits)
 	return ret;
 }
 
-bool ip_network_parse(struct str s, struct ip_network *ret)
+enum ip_network_fault ip_network_parse(struct str s, struct ip_network *ret)
 {
-	struct ip_network network;
+	struct ip ip;
 	struct str text;
 	struct str bits_text = s;
 	uint64_t bits;
-	if (!str_split(&bits_text, '/', &text) || !ip_parse(text, &network.ip))
-		return false;
+	if (!str_split(&bits_text, '/', &text) || !ip_parse(text, &ip))
+		return IP_NETWORK_NO_ADDRESS;
 	/* "::ffff:192.0.2.0/120" is an IPv6 text, so its prefix is counted as one. */
 	bool v4 = str_find(text, ':') < 0;
 	unsigned max = v4 ? 32 : 128;
 	if (!bits_text.p)
 		bits = max;
 	else if (bits_text.n > 3 || !str_to_u64(bits_text, max, &bits))
-		return false;
-	network.bits = (unsigned)bits + (v4 ? 96 : 0);
-	struct ip first = masked(&network.ip, network.bits);
-	if (!ip_eq(&first, &network.ip))
-		return false;
-	*ret = network;
-	return true;
+		return IP_NETWORK_BAD_PREFIX;
+	ret->bits = (unsigned)bits + (v4 ? 96 : 0);
+	ret->ip = masked(&ip, ret->bits);
+	return ip_eq(&ret->ip, &ip) ? IP_NETWORK_GOOD : IP_NETWORK_HOST_BITS;
+}
+
+char *ip_network_format(const struct ip_network *network, char dst[IP_NETWORK_TEXT])
+{
+	char text[IP_TEXT];
+	ip_format(&network->ip, text);
+	if (network->bits == 128)
+		snprintf(dst, IP_NETWORK_TEXT, "%s", text);
+	else
+		snprintf(
+			dst, IP_NETWORK_TEXT, "%s/%u", text, network->bits - (ip_is_v4(&network->ip) ? 96 : 0));
+	return dst;
+}
+
+bool ip_network_eq(const struct ip_network *a, const struct ip_network *b)
+{
+	return a->bits == b->bits && ip_eq(&a->ip, &b->ip);
 }
 
 bool ip_network_has(const struct ip_network *network, const struct ip *ip)

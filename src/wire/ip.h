@@ -14,7 +14,12 @@ struct ip {
 	uint8_t bytes[16];
 };
 
-enum { IP_TEXT = 46, IP_PORT_TEXT = IP_TEXT + 8, IP_LITERAL_TEXT = IP_TEXT + 8 };
+enum {
+	IP_TEXT = 46,
+	IP_PORT_TEXT = IP_TEXT + 8,
+	IP_LITERAL_TEXT = IP_TEXT + 8,
+	IP_NETWORK_TEXT = IP_TEXT + 4,
+};
 
 /* The whole of `s` is an address: "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1". */
 bool ip_parse(struct str s, struct ip *ret);
@@ -43,9 +48,20 @@ struct ip_network {
 	struct ip ip;  /* bits beyond the prefix are zero */
 	unsigned bits; /* 0 to 128; an IPv4 prefix counts 96 more */
 };
+/* Why a text is no network. */
+enum ip_network_fault {
+	IP_NETWORK_GOOD,
+	IP_NETWORK_NO_ADDRESS,
+	IP_NETWORK_BAD_PREFIX, /* no number, or more bits than the address has */
+	IP_NETWORK_HOST_BITS,
+};
 /* "192.0.2.0/24", "2001:db8::/32", or a single address. Host bits must be zero: a typing error in a
- * list of networks must not silently open more than meant. */
-bool ip_network_parse(struct str s, struct ip_network *ret);
+ * list of networks must not silently open more than meant. With IP_NETWORK_HOST_BITS *ret is the
+ * network around the address, for a proposal. */
+enum ip_network_fault ip_network_parse(struct str s, struct ip_network *ret);
+/* As ip_network_parse() reads it, a single address without a prefix. Returns dst. */
+char *ip_network_format(const struct ip_network *network, char dst[IP_NETWORK_TEXT]);
+bool ip_network_eq(const struct ip_network *a, const struct ip_network *b);
 bool ip_network_has(const struct ip_network *network, const struct ip *ip);
 
 #endif

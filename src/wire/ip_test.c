@@ -167,17 +167,72 @@ static void test_networks(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct ip_network network;
-		struct ip ip;
-		assert_true(ip_network_parse(str_from_c(rows[i].network), &network));
-		assert_true(ip_parse(str_from_c(rows[i].ip), &ip));
+		struct ip ip = ip_of(rows[i].ip);
+		assert_int_equal(ip_network_parse(str_from_c(rows[i].network), &network), IP_NETWORK_GOOD);
 		assert_int_equal(ip_network_has(&network, &ip), rows[i].has);
 	}
-	static const char *const bad[] = {"192.0.2.1/24", "192.0.2.0/33", "2001:db8::/129",
-		"2001:db8::1/64", "192.0.2.0/", "192.0.2.0/-1", "192.0.2.0/24/8", "/24", "", "x/8",
-		"192.0.2.0/ 24", "192.0.2.0/0024", "192.0.2.0/24 "};
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		struct ip_network network;
-		assert_false(ip_network_parse(str_from_c(bad[i]), &network));
+}
+
+static void test_network_faults(void **state)
+{
+	/* With host bits: the network around the address. */
+	static const struct {
+		const char *network;
+		enum ip_network_fault fault;
+		const char *around;
+	} rows[] = {
+		{"192.0.2.1/24", IP_NETWORK_HOST_BITS, "192.0.2.0/24"},
+		{"2001:db8::1/64", IP_NETWORK_HOST_BITS, "2001:db8::/64"},
+		{"203.0.113.9/0", IP_NETWORK_HOST_BITS, "0.0.0.0/0"},
+		{"192.0.2.0/33", IP_NETWORK_BAD_PREFIX, NULL},
+		{"2001:db8::/129", IP_NETWORK_BAD_PREFIX, NULL},
+		{"192.0.2.0/", IP_NETWORK_BAD_PREFIX, NULL},
+		{"192.0.2.0/-1", IP_NETWORK_BAD_PREFIX, NULL},
+		{"192.0.2.0/24/8", IP_NETWORK_BAD_PREFIX, NULL},
+		{"192.0.2.0/ 24", IP_NETWORK_BAD_PREFIX, NULL},
+		{"192.0.2.0/0024", IP_NETWORK_BAD_PREFIX, NULL},
+		{"192.0.2.0/24 ", IP_NETWORK_BAD_PREFIX, NULL},
+		{"/24", IP_NETWORK_NO_ADDRESS, NULL},
+		{"", IP_NETWORK_NO_ADDRESS, NULL},
+		{"x/8", IP_NETWORK_NO_ADDRESS, NULL},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ip_network network = {.bits = 42};
+		char text[IP_NETWORK_TEXT];
+		assert_int_equal(ip_network_parse(str_from_c(rows[i].network), &network), rows[i].fault);
+		if (rows[i].around)
+			assert_string_equal(ip_network_format(&network, text), rows[i].around);
+		else
+			assert_int_equal(network.bits, 42);
+	}
+}
+
+static void test_network_texts(void **state)
+{
+	static const struct {
+		const char *text, *canonical;
+	} rows[] = {
+		{"192.0.2.0/24", "192.0.2.0/24"},
+		{"192.0.2.7/32", "192.0.2.7"},
+		{"0.0.0.0/0", "0.0.0.0/0"},
+		{"2001:DB8:0::/32", "2001:db8::/32"},
+		{"::/0", "::/0"},
+		{"::1/128", "::1"},
+		{"ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127",
+			"ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127"},
+	};
+	struct ip_network before = {.bits = 42};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ip_network network, again;
+		char text[IP_NETWORK_TEXT];
+		assert_int_equal(ip_network_parse(str_from_c(rows[i].text), &network), IP_NETWORK_GOOD);
+		assert_string_equal(ip_network_format(&network, text), rows[i].canonical);
+		assert_int_equal(ip_network_parse(str_from_c(text), &again), IP_NETWORK_GOOD);
+		assert_true(ip_network_eq(&again, &network));
+		assert_false(ip_network_eq(&again, &before));
+		before = again;
 	}
 }
 
@@ -188,6 +243,8 @@ int main(void)
 		cmocka_unit_test(test_literals),
 		cmocka_unit_test(test_sockaddr),
 		cmocka_unit_test(test_networks),
+		cmocka_unit_test(test_network_faults),
+		cmocka_unit_test(test_network_texts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

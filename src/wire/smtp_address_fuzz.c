@@ -55,7 +55,7 @@ static void try_ip(struct str text)
 		assert(ip_literal_parse(str_from_c(ip_literal_format(&ip, dst)), &again));
 		assert(ip_eq(&ip, &again));
 	}
-	if (ip_network_parse(text, &network))
+	if (ip_network_parse(text, &network) == IP_NETWORK_GOOD)
 		assert(network.bits <= 128 &&
 			ip_network_has(&network, &network.ip) ==
 				(network.bits >= 96 || !ip_is_v4(&network.ip)));
