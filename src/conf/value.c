@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "wire/domain_name.h"
+#include "wire/host_port.h"
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
 
@@ -219,28 +220,6 @@ static int refuse_mapped(struct str word, struct err *err)
 		value_quote(word, quoted));
 }
 
-/* Takes "address:port" apart; ret_port is empty if there is none. False if the form is wrong. */
-static bool split_port(struct str word, struct str *ret_ip, struct str *ret_port)
-{
-	ptrdiff_t colon = str_rfind(word, ':');
-	ptrdiff_t close = str_rfind(word, ']');
-	*ret_port = str_make("", 0);
-	if (word.n && word.p[0] == '[') {
-		if (close < 0)
-			return false;
-		*ret_ip = str_take(str_skip(word, 1), (size_t)close - 1);
-		struct str rest = str_skip(word, (size_t)close + 1);
-		*ret_port = str_skip(rest, 1);
-		return rest.n == 0 || (rest.p[0] == ':' && rest.n > 1);
-	}
-	*ret_ip = word;
-	if (colon < 0 || str_find(word, ':') != colon)
-		return true; /* no port, or an IPv6 without brackets */
-	*ret_ip = str_take(word, (size_t)colon);
-	*ret_port = str_skip(word, (size_t)colon + 1);
-	return ret_port->n > 0;
-}
-
 static int read_address(struct str word, uint16_t default_port, struct arena *arena,
 	struct conf_address *ret, struct err *err)
 {
@@ -248,8 +227,8 @@ static int read_address(struct str word, uint16_t default_port, struct arena *ar
 	char text[IP_PORT_TEXT];
 	struct str ip_text, port_text;
 	struct ip ip;
-	uint64_t port = default_port;
-	if (!split_port(word, &ip_text, &port_text) || !ip_parse(ip_text, &ip))
+	uint16_t port = default_port;
+	if (!host_port_split(word, &ip_text, &port_text) || !ip_parse(ip_text, &ip))
 		return err_say(err,
 			"%s is not an address and port; write an IP address (not a name), such as "
 			"192.0.2.1:%u or [2001:db8::1]:%u",
@@ -261,11 +240,11 @@ static int read_address(struct str word, uint16_t default_port, struct arena *ar
 		return err_say(err, "%s lacks its port; write %s", value_quote(word, quoted),
 			ip_is_v4(&ip) ? "address:port, such as 192.0.2.1:25"
 						  : "[address]:port, such as [2001:db8::1]:25");
-	if (port_text.n && (!str_to_u64(port_text, 65535, &port) || port == 0))
+	if (port_text.n && !port_parse(port_text, &port))
 		return err_say(
 			err, "%s has no good port; ports go from 1 to 65535", value_quote(word, quoted));
-	*ret = (struct conf_address){.ip = ip, .port = (uint16_t)port};
-	ret->text = arena_dup(arena, str_from_c(ip_port_format(&ip, ret->port, text)));
+	*ret = (struct conf_address){.ip = ip, .port = port};
+	ret->text = arena_dup(arena, str_from_c(ip_port_format(&ip, port, text)));
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include "conf/value.h"
 #include "wire/domain_name.h"
+#include "wire/host_port.h"
 #include "wire/ip.h"
 
 static const struct route_connector *find_connector(const struct route_table *t, struct str domain)
@@ -79,37 +80,12 @@ void route_key(const struct route *r, struct buf *out)
 
 /* ---- HOST:PORT ------------------------------------------------------------------------------ */
 
-static bool is_host(struct str s)
+static bool is_host(struct str s, bool bracketed)
 {
 	struct ip ip;
 	if (ip_parse(s, &ip))
-		return str_find(s, ':') < 0;
-	return domain_name_dns_ok(s) && !domain_name_ends_in_number(s);
-}
-
-/* Takes "host:port" or "[v6]:port" apart; without a port *ret_port is empty. */
-static bool split_target(struct str text, struct str *ret_host, struct str *ret_port)
-{
-	struct ip ip;
-	ptrdiff_t end = str_find(text, text.n && text.p[0] == '[' ? ']' : ':');
-	if (text.n && text.p[0] == '[') {
-		if (end < 0)
-			return false;
-		*ret_host = str_take(str_skip(text, 1), (size_t)end - 1);
-		*ret_port = str_skip(text, (size_t)end + 1);
-		if (!ip_parse(*ret_host, &ip) || str_find(*ret_host, ':') < 0)
-			return false;
-	} else {
-		*ret_host = end < 0 ? text : str_take(text, (size_t)end);
-		*ret_port = end < 0 ? str_make("", 0) : str_skip(text, (size_t)end);
-		if (!is_host(*ret_host))
-			return false;
-	}
-	if (ret_port->n == 0)
-		return true;
-	bool colon = ret_port->p[0] == ':' && ret_port->n > 1;
-	*ret_port = str_skip(*ret_port, 1);
-	return colon && str_find(*ret_port, ':') < 0;
+		return bracketed == (str_find(s, ':') >= 0);
+	return !bracketed && domain_name_dns_ok(s) && !domain_name_ends_in_number(s);
 }
 
 int route_target_parse(
@@ -117,15 +93,15 @@ int route_target_parse(
 {
 	char quoted[VALUE_QUOTE];
 	struct str host, port_text;
-	uint64_t port = default_port;
-	if (!split_target(text, &host, &port_text))
+	uint16_t port = default_port;
+	if (!host_port_split(text, &host, &port_text) || !is_host(host, str_starts(text, STR("["))))
 		return err_say(err,
 			"%s is not HOST:PORT; write mail.example.org:%u, 192.0.2.1:%u or [2001:db8::1]:%u",
 			value_quote(text, quoted), default_port, default_port, default_port);
-	if (port_text.n && (!str_to_u64(port_text, 65535, &port) || port == 0))
+	if (port_text.n && !port_parse(port_text, &port))
 		return err_say(
 			err, "%s has no good port; ports go from 1 to 65535", value_quote(text, quoted));
-	*ret = (struct route_target){host, (uint16_t)port};
+	*ret = (struct route_target){host, port};
 	return 0;
 }
 
