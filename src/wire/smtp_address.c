@@ -119,6 +119,13 @@ enum parse smtp_local_part(struct str *at, struct str *ret)
 	return at->n && at->p[0] == '"' ? quoted_string(at, ret) : dot_string(at, ret);
 }
 
+/* What is longer than `max` is bad before its end has come too: PARSE_MORE has used all of `at`. */
+static enum parse within(enum parse got, struct str at, struct str rest, size_t max)
+{
+	size_t taken = at.n - (got == PARSE_DONE ? rest.n : 0);
+	return got != PARSE_BAD && taken > max ? PARSE_BAD : got;
+}
+
 /* Mailbox = Local-part "@" ( Domain / address-literal )                       RFC 5321 4.1.2 */
 enum parse smtp_mailbox(struct str *at, struct mailbox *ret)
 {
@@ -127,14 +134,13 @@ enum parse smtp_mailbox(struct str *at, struct mailbox *ret)
 	enum parse got = smtp_local_part(&s, &m.local);
 	if (got == PARSE_DONE)
 		got = literally(&s, '@');
+	if (got == PARSE_DONE) {
+		m.literal = s.n && s.p[0] == '[';
+		got = m.literal ? smtp_address_literal(&s, &m.domain) : smtp_domain(&s, &m.domain);
+	}
+	got = within(got, *at, s, SMTP_MAILBOX_MAX);
 	if (got != PARSE_DONE)
 		return got;
-	m.literal = s.n && s.p[0] == '[';
-	got = m.literal ? smtp_address_literal(&s, &m.domain) : smtp_domain(&s, &m.domain);
-	if (got != PARSE_DONE)
-		return got;
-	if (at->n - s.n > SMTP_MAILBOX_MAX)
-		return PARSE_BAD;
 	*ret = m;
 	*at = s;
 	return PARSE_DONE;
@@ -153,10 +159,9 @@ static enum parse source_route(struct str *at)
 		enum parse got = literally(&s, '@');
 		if (got == PARSE_DONE)
 			got = smtp_domain(&s, &dropped);
+		got = within(got, *at, s, SMTP_ROUTE_MAX);
 		if (got != PARSE_DONE)
 			return got;
-		if (at->n - s.n > SMTP_ROUTE_MAX)
-			return PARSE_BAD;
 	} while (literally(&s, ',') == PARSE_DONE);
 	enum parse got = literally(&s, ':');
 	if (got == PARSE_DONE)

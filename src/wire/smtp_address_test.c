@@ -139,6 +139,24 @@ static void test_limits(void **state)
 	}
 }
 
+/* Too long is bad at every later cut, whether the last domain is whole there ("a.b") or not ("a."). */
+static void test_too_long_stays_bad(void **state)
+{
+	char text[700] = "<";
+	bool bad = false;
+	struct mailbox m;
+	(void)state;
+	for (size_t n = 1; n + 6 < sizeof text; n += 6)
+		memcpy(text + n, "@a.bc,", 6);
+	for (size_t n = 1; n < 600; n++) {
+		struct str at = str_make(text, n);
+		bool now = smtp_reverse_path(&at, &m) == PARSE_BAD;
+		assert_true(now || !bad);
+		bad = now;
+	}
+	assert_true(bad);
+}
+
 struct path_row {
 	const char *text;
 	enum parse result;
@@ -275,6 +293,7 @@ int main(void)
 		cmocka_unit_test(test_good_mailboxes),
 		cmocka_unit_test(test_bad_mailboxes),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_too_long_stays_bad),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_route_is_bounded),
 		cmocka_unit_test(test_beginnings),
