@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 enum { TEXT_MAX = 1000, PEER_MAX = 320 };
 
@@ -32,32 +33,12 @@ struct record *record_new(struct arena *arena, enum record_kind kind, struct str
 	return r;
 }
 
-/* The length of the well-formed UTF-8 sequence (RFC 3629) at the beginning of `s`, or 0. */
-static size_t utf8_sequence(struct str s)
-{
-	const unsigned char *p = (const unsigned char *)s.p;
-	size_t n = p[0] < 0x80            ? 1
-		: p[0] >= 0xc2 && p[0] < 0xe0 ? 2
-		: (p[0] & 0xf0) == 0xe0       ? 3
-		: p[0] >= 0xf0 && p[0] < 0xf5 ? 4
-									  : 0;
-	if (n == 0 || n > s.n)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
-	bool surrogate = p[0] == 0xed && p[1] >= 0xa0;
-	bool beyond = p[0] == 0xf4 && p[1] >= 0x90;
-	return overlong || surrogate || beyond ? 0 : n;
-}
-
 /* Control characters and what is no UTF-8 become '?'. */
 static void clean(char *p, size_t n)
 {
 	for (size_t i = 0; i < n;) {
-		size_t step = utf8_sequence(str_make(p + i, n - i));
-		if (step == 0 || (step == 1 && ((unsigned char)p[i] < ' ' || p[i] == 127))) {
+		size_t step = utf8_length(str_make(p + i, n - i));
+		if (step == 0 || (step == 1 && ascii_is_control(p[i]))) {
 			p[i] = '?';
 			step = 1;
 		}

@@ -10,9 +10,11 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/hex.h"
 #include "base/id.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "base/vec.h"
 
 static void str_compares(void **state)
@@ -45,6 +47,58 @@ static void str_cuts(void **state)
 	assert_true(str_eq(str_take(STR("abc"), 2), STR("ab")));
 	char small[4];
 	assert_string_equal(str_to_c(STR("abcdef"), small, sizeof small), "abc");
+}
+
+static void str_knows_characters(void **state)
+{
+	(void)state;
+	assert_true(str_is_print(STR("a b~")) && str_is_print(STR("")));
+	assert_false(
+		str_is_print(STR("a\tb")) || str_is_print(STR("\x7f")) || str_is_print(STR("\xc3")));
+	assert_true(str_is_graph(STR("!a~")) && str_is_graph(STR("")));
+	assert_false(str_is_graph(STR("a b")) || str_is_graph(STR("a\n")));
+	char forged[] = "a\r\nb\0c\x7f \xc3\xbc";
+	ascii_clean(forged, sizeof forged - 1);
+	assert_string_equal(forged, "a??b?c? \xc3\xbc");
+}
+
+static void utf8_is_judged(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		size_t n;
+	} rows[] = {
+		{"a", 1},
+		{"\xc3\xbc", 2},
+		{"\xe2\x82\xac", 3},
+		{"\xf0\x9f\x92\x8c", 4},
+		{"\xf4\x8f\xbf\xbf", 4}, /* the last one, U+10FFFF */
+		{"\xf4\x90\x80\x80", 0},
+		{"\xf5\x80\x80\x80", 0},
+		{"\xc1\xbf", 0}, /* overlong forms of two, three, four bytes */
+		{"\xe0\x9f\xbf", 0},
+		{"\xf0\x8f\xbf\xbf", 0},
+		{"\xed\x9f\xbf", 3},
+		{"\xed\xa0\x80", 0}, /* a surrogate */
+		{"\x80", 0},
+		{"\xc3", 0},
+		{"\xc3(", 0},
+		{"\xe2\x82", 0},
+		{"\xe2\x82(", 0},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		assert_int_equal(utf8_length(str_from_c(rows[i].text)), rows[i].n);
+}
+
+static void hex_is_written_and_known(void **state)
+{
+	(void)state;
+	char text[9];
+	assert_string_equal(hex_format("\x00\x7f\xff\x1a", 4, text), "007fff1a");
+	assert_true(hex_ok(str_from_c(text), 4));
+	assert_false(hex_ok(str_from_c(text), 3) || hex_ok(str_from_c(text), 5));
+	assert_false(hex_ok(STR("0A"), 1) || hex_ok(STR("0g"), 1) || hex_ok(STR("0"), 1));
 }
 
 static void str_reads_numbers(void **state)
@@ -204,6 +258,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(str_compares),
 		cmocka_unit_test(str_cuts),
+		cmocka_unit_test(str_knows_characters),
+		cmocka_unit_test(utf8_is_judged),
+		cmocka_unit_test(hex_is_written_and_known),
 		cmocka_unit_test(str_reads_numbers),
 		cmocka_unit_test(buf_stays_within_its_maximum),
 		cmocka_unit_test(arena_ends_what_was_tied_to_it),

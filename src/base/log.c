@@ -72,9 +72,7 @@ void log_write(
 	va_end(ap);
 	if (text > (int)sizeof line - TAIL - n - 1)
 		text = (int)sizeof line - TAIL - n - 1;
-	for (int i = n; i < n + text; i++)
-		if ((unsigned char)line[i] < ' ' || line[i] == 127)
-			line[i] = '?';
+	ascii_clean(line + n, text > 0 ? (size_t)text : 0);
 	n += text;
 	n += snprintf(
 		line + n, sizeof line - (size_t)n, " (%.50s:%d)\n", base ? base + 1 : file, line_no);

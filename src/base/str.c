@@ -71,16 +71,11 @@ ptrdiff_t str_rfind(struct str s, char c)
 	return at ? at - s.p : -1;
 }
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 struct str str_trim(struct str s)
 {
-	while (s.n && is_blank(s.p[0]))
+	while (s.n && ascii_is_space(s.p[0]))
 		s = str_skip(s, 1);
-	while (s.n && is_blank(s.p[s.n - 1]))
+	while (s.n && ascii_is_space(s.p[s.n - 1]))
 		s.n--;
 	return s;
 }
@@ -98,6 +93,19 @@ bool str_split(struct str *rest, char sep, struct str *ret)
 		*rest = str_make(rest->p + at + 1, rest->n - (size_t)at - 1);
 	}
 	return true;
+}
+
+bool str_is_print(struct str s)
+{
+	size_t i = 0;
+	while (i < s.n && ascii_is_print(s.p[i]))
+		i++;
+	return i == s.n;
+}
+
+bool str_is_graph(struct str s)
+{
+	return str_is_print(s) && str_find(s, ' ') < 0;
 }
 
 bool str_is_number(struct str s)
@@ -131,4 +139,11 @@ char *str_to_c(struct str s, char *dst, size_t size)
 		memcpy(dst, s.p, n);
 	dst[n] = 0;
 	return dst;
+}
+
+void ascii_clean(char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ascii_is_control(p[i]))
+			p[i] = '?';
 }

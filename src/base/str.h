@@ -48,12 +48,18 @@ struct str str_trim(struct str s);
 /* Takes the part of *rest before the first `sep` into *ret and moves *rest behind it; the last
  * part has no separator. Returns false once *rest was used up (its p is then NULL). */
 bool str_split(struct str *rest, char sep, struct str *ret);
+/* Printable ASCII alone, blanks too or (str_is_graph) not. True for the empty slice. */
+bool str_is_print(struct str s);
+bool str_is_graph(struct str s);
 /* One decimal digit or more, and nothing else. */
 bool str_is_number(struct str s);
 /* Decimal digits only, the whole slice, at most `max`. */
 bool str_to_u64(struct str s, uint64_t max, uint64_t *ret);
 /* Copies into `dst`, cut if need be, and ends it with NUL. Returns `dst`. */
 char *str_to_c(struct str s, char *dst, size_t size);
+
+/* Control characters become '?', in place: what came from outside shall not forge a line. */
+void ascii_clean(char *p, size_t n);
 
 static inline char ascii_lower(char c)
 {
@@ -63,6 +69,24 @@ static inline char ascii_lower(char c)
 static inline char ascii_upper(char c)
 {
 	return c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
+}
+
+/* Printable: the blank to "~". */
+static inline bool ascii_is_print(char c)
+{
+	return c >= ' ' && c <= '~';
+}
+
+/* Below the blank, or DEL. Bytes above ASCII are not. */
+static inline bool ascii_is_control(char c)
+{
+	return (unsigned char)c < ' ' || c == 0x7f;
+}
+
+/* Blank, tab, CR, LF. */
+static inline bool ascii_is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 static inline bool ascii_is_digit(char c)

@@ -4,9 +4,9 @@
 #include <openssl/pem.h>
 #include <openssl/sha.h>
 #include <openssl/x509v3.h>
-#include <stdio.h>
 #include <time.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "cert/crypto.h"
 #include "cert/key.h"
@@ -43,9 +43,7 @@ char *certificate_thumbprint(const X509 *c, char dst[THUMBPRINT_TEXT])
 	unsigned char hash[SHA256_DIGEST_LENGTH];
 	if (X509_digest(c, EVP_sha256(), hash, NULL) != 1)
 		mem_exhausted(0); /* the digest itself cannot fail */
-	for (size_t i = 0; i < sizeof hash; i++)
-		snprintf(dst + 2 * i, 3, "%02x", hash[i]);
-	return dst;
+	return hex_format(hash, sizeof hash, dst);
 }
 
 bool certificate_self_signed(X509 *c)

@@ -9,6 +9,7 @@
 #include <openssl/x509.h>
 #include <stdio.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "cert/crypto.h"
 
@@ -31,19 +32,12 @@ char *key_id(const EVP_PKEY *key, char dst[KEY_ID_TEXT])
 		mem_exhausted(0); /* every key we hold has a public half: only memory can be missing */
 	SHA256(der, (size_t)n, hash);
 	OPENSSL_free(der);
-	for (size_t i = 0; i < sizeof hash; i++)
-		snprintf(dst + 2 * i, 3, "%02x", hash[i]);
-	return dst;
+	return hex_format(hash, sizeof hash, dst);
 }
 
 bool key_id_valid(struct str s)
 {
-	if (s.n != KEY_ID_TEXT - 1)
-		return false;
-	for (size_t i = 0; i < s.n; i++)
-		if (!ascii_is_digit(s.p[i]) && (s.p[i] < 'a' || s.p[i] > 'f'))
-			return false;
-	return true;
+	return hex_ok(s, SHA256_DIGEST_LENGTH);
 }
 
 static const char *curve_type(const EVP_PKEY *key)

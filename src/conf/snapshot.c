@@ -7,13 +7,14 @@
  * Names stand in the order of the table, each row of the role once, values in their normal form. */
 #include <stdlib.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "conf/settings.h"
 #include "conf/value.h"
 #include "wire/domain_name.h"
 
 static const char magic[] = "letterlock-conf 1";
-enum { KEY_ID_TEXT = 64 };
+enum { KEY_ID_BYTES = 32 };
 
 static void put(struct buf *out, const char *s)
 {
@@ -93,21 +94,14 @@ static int unpack_rows(struct str *rest, uint64_t role, struct conf *c, struct e
 	return 0;
 }
 
-static bool is_key_id(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (!ascii_is_digit(s.p[i]) && !(s.p[i] >= 'a' && s.p[i] <= 'f'))
-			return false;
-	return s.n == KEY_ID_TEXT;
-}
-
 static int unpack_certificate(struct str value, struct conf *c, struct err *err)
 {
 	struct str name = value, key_id, self_signed;
 	char quoted[VALUE_QUOTE];
 	if (!take_line(&value, &name) || !take_line(&value, &key_id) ||
-		!take_line(&value, &self_signed) || name.n > DOMAIN_NAME_MAX || !is_key_id(key_id) ||
-		value.n == 0 || !(str_eq(self_signed, STR("0")) || str_eq(self_signed, STR("1"))))
+		!take_line(&value, &self_signed) || name.n > DOMAIN_NAME_MAX ||
+		!hex_ok(key_id, KEY_ID_BYTES) || value.n == 0 ||
+		!(str_eq(self_signed, STR("0")) || str_eq(self_signed, STR("1"))))
 		return err_say(err, "snapshot: certificate %s is malformed", value_quote(name, quoted));
 	if (c->certificate_count == CONF_CERTIFICATES_MAX)
 		return err_say(err, "snapshot: more than %d certificates", CONF_CERTIFICATES_MAX);

@@ -27,10 +27,8 @@ char *value_quote(struct str word, char dst[VALUE_QUOTE])
 	enum { SHOWN = VALUE_QUOTE - sizeof "\"...\"" };
 	size_t n = word.n < SHOWN ? word.n : SHOWN, at = 0;
 	dst[at++] = '"';
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)word.p[i];
-		dst[at++] = c < ' ' || c >= 0x7f ? '?' : (char)c;
-	}
+	for (size_t i = 0; i < n; i++)
+		dst[at++] = ascii_is_print(word.p[i]) ? word.p[i] : '?';
 	for (int dots = 0; word.n > SHOWN && dots < 3; dots++)
 		dst[at++] = '.';
 	dst[at++] = '"';
@@ -38,18 +36,13 @@ char *value_quote(struct str word, char dst[VALUE_QUOTE])
 	return dst;
 }
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 /* The next word of a list separated by blanks; false at its end. */
 static bool next_word(struct str *rest, struct str *ret)
 {
 	size_t begin = 0, end;
-	while (begin < rest->n && is_blank(rest->p[begin]))
+	while (begin < rest->n && ascii_is_space(rest->p[begin]))
 		begin++;
-	for (end = begin; end < rest->n && !is_blank(rest->p[end]);)
+	for (end = begin; end < rest->n && !ascii_is_space(rest->p[end]);)
 		end++;
 	*ret = str_take(str_skip(*rest, begin), end - begin);
 	*rest = str_skip(*rest, end);
@@ -91,7 +84,7 @@ int value_path(struct str s, struct arena *arena, struct str *ret, struct err *e
 	if (s.n && s.p[0] != '/')
 		return err_say(err, "%s is not an absolute path; begin it with /", value_quote(s, quoted));
 	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
+		if (ascii_is_control(s.p[i]))
 			return err_say(
 				err, "%s holds a control character; a path may not", value_quote(s, quoted));
 	*ret = arena_dup(arena, s);

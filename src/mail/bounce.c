@@ -90,11 +90,9 @@ static struct str find_subject(struct str headers)
 			continue;
 		bool folded = headers.n && (headers.p[0] == ' ' || headers.p[0] == '\t');
 		line = str_trim(str_skip(line, sizeof "Subject:" - 1));
-		for (size_t i = 0; i < line.n; i++)
-			if ((unsigned char)line.p[i] < ' ' || (unsigned char)line.p[i] >= 0x7f)
-				return str_make("", 0);
 		bool encoded = line.n > 1 && line.p[0] == '=' && line.p[1] == '?';
-		return folded || encoded || line.n > SUBJECT_MAX ? str_make("", 0) : line;
+		return folded || encoded || line.n > SUBJECT_MAX || !str_is_print(line) ? str_make("", 0)
+																				: line;
 	}
 	return str_make("", 0);
 }

@@ -31,7 +31,7 @@ static void put_wrapped(struct buf *out, int indent, struct str text)
 			column++;
 		}
 		for (size_t i = 0; i < n; i++)
-			buf_add_char(out, text.p[i] > ' ' && text.p[i] < 0x7f ? text.p[i] : '?');
+			buf_add_char(out, ascii_is_print(text.p[i]) ? text.p[i] : '?');
 		column += n;
 		text = str_skip(text, n);
 		while (text.n && text.p[0] == ' ')

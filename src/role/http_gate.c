@@ -27,7 +27,7 @@ static bool is_length(const char *value)
 static bool is_plain(const char *s)
 {
 	for (; *s; s++)
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
+		if (ascii_is_control(*s))
 			return false;
 	return true;
 }

@@ -25,26 +25,27 @@ struct attempt {
 
 /* ---- the envelope ---- */
 
-/* Printable ASCII; the quoted local part of an address may hold blanks too. */
-static bool is_clean(struct str s, size_t max, char lowest)
+/* A quoted local part may hold blanks. */
+static bool is_address(struct str s)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] < lowest || s.p[i] > '~')
-			return false;
-	return s.n <= max;
+	return s.n <= ADDRESS_MAX && str_is_print(s);
+}
+
+static bool is_word(struct str s, size_t max)
+{
+	return s.n <= max && str_is_graph(s);
 }
 
 int relay_check_message(const struct ask_deliver *m, struct err *err)
 {
 	const struct envelope *e = &m->envelope;
 	const struct route *route = &m->route;
-	bool clean = is_clean(e->sender, ADDRESS_MAX, ' ') && is_clean(e->envid, ENVID_MAX, '!') &&
-		is_clean(route->helo, DOMAIN_NAME_MAX, '!') && is_clean(route->sni, DOMAIN_NAME_MAX, '!') &&
-		is_clean(route->host, DOMAIN_NAME_MAX, '!') && is_clean(route->domain, ADDRESS_MAX, '!');
+	bool clean = is_address(e->sender) && is_word(e->envid, ENVID_MAX) &&
+		is_word(route->helo, DOMAIN_NAME_MAX) && is_word(route->sni, DOMAIN_NAME_MAX) &&
+		is_word(route->host, DOMAIN_NAME_MAX) && is_word(route->domain, ADDRESS_MAX);
 	for (uint32_t i = 0; i < e->recipient_count; i++)
-		clean = clean && e->recipients[i].address.n &&
-			is_clean(e->recipients[i].address, ADDRESS_MAX, ' ') &&
-			is_clean(e->recipients[i].orcpt, ORCPT_MAX, '!');
+		clean = clean && e->recipients[i].address.n && is_address(e->recipients[i].address) &&
+			is_word(e->recipients[i].orcpt, ORCPT_MAX);
 	if (!clean || !e->recipient_count || !route->port || (!route->host.n && !route->domain.n))
 		return err_perm(err, "internal error", "deliver: this envelope or route cannot be sent");
 	return 0;

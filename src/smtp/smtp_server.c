@@ -35,7 +35,7 @@ void smtp_reply(struct smtp_session *c, unsigned code, const char *enhanced, con
 	vsnprintf(line + n, room - n, fmt, ap);
 	va_end(ap);
 	for (n = 0; line[n]; n++)
-		if (line[n] < ' ' || line[n] > '~')
+		if (!ascii_is_print(line[n]))
 			line[n] = '?';
 	record_add(c->record, EVENT_SENT, "%s", line);
 	if (code >= 400)

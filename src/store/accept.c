@@ -70,15 +70,6 @@ static int apply_accept(struct write_job *job, struct writer *w, struct db *db, 
 	return letter_insert(&a->letter, db, err);
 }
 
-/* Printable ASCII, and the blank if `blank`. */
-static bool is_plain(struct str s, bool blank)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] > '~' || s.p[i] < (blank ? ' ' : '!'))
-			return false;
-	return true;
-}
-
 /* Lines that each end with CRLF, nothing bare inside. */
 static bool is_header_lines(struct str s)
 {
@@ -95,11 +86,11 @@ static int check_question(const struct store *s, const struct ask_accept *q, str
 {
 	const struct envelope *e = &q->envelope;
 	bool ok = q->queue_id && q->queue_id <= INT64_MAX && q->session_id <= INT64_MAX &&
-		e->recipient_count && q->body.size <= UINT32_MAX && is_plain(e->envid, false) &&
-		is_header_lines(q->prefix) && is_plain(q->message_id, true) && is_plain(q->client, false) &&
-		is_plain(q->helo, true) && is_plain(q->tls, true);
+		e->recipient_count && q->body.size <= UINT32_MAX && str_is_graph(e->envid) &&
+		is_header_lines(q->prefix) && str_is_print(q->message_id) && str_is_graph(q->client) &&
+		str_is_print(q->helo) && str_is_print(q->tls);
 	for (uint32_t i = 0; ok && i < e->recipient_count; i++)
-		ok = is_plain(e->recipients[i].orcpt, false);
+		ok = str_is_graph(e->recipients[i].orcpt);
 	if (!ok)
 		return err_perm(err, "temporary server trouble", "accept: a question out of bounds");
 	char id[ID_TEXT];

@@ -31,10 +31,8 @@ enum {
 /* Relay may be broken into: what it says is cut to what can be true. */
 static void clean_text(struct str *s)
 {
-	char *p = (char *)(uintptr_t)s->p; /* in our arena: xfer copied nothing, the packet is ours */
-	for (size_t i = 0; i < s->n; i++)
-		if ((unsigned char)p[i] < ' ' || p[i] == 127)
-			p[i] = '?';
+	/* In our arena: xfer copied nothing, the packet is ours. */
+	ascii_clean((char *)(uintptr_t)s->p, s->n);
 }
 
 static void clean_result(struct recipient_result *r)

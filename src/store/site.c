@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/vec.h"
 #include "conf/settings.h"
@@ -14,7 +15,7 @@
 
 /* "LLsi": so that file(1) and we know whose database it is. */
 enum { APPLICATION_ID = 0x4c4c7369, SCHEMA_VERSION = 1 };
-enum { KEY_ID_TEXT = 64, SERVED_NAME_MAX = 253 };
+enum { KEY_ID_BYTES = 32, SERVED_NAME_MAX = 253 };
 
 /* The tables people may edit. `section` and `name` make the key "section.name"; node and file are
  * for settings of one node and for those written to a file, empty here. */
@@ -326,12 +327,8 @@ static bool certificate_ok(const struct site_certificate *c)
 	while (str_split(&rest, ' ', &name))
 		if (name.n > SERVED_NAME_MAX)
 			return false;
-	for (size_t i = 0; i < c->facts.key_id.n; i++) {
-		char digit = c->facts.key_id.p[i];
-		if (!ascii_is_digit(digit) && !(digit >= 'a' && digit <= 'f'))
-			return false;
-	}
-	return c->facts.key_id.n == KEY_ID_TEXT && memmem(c->chain.p, c->chain.n, begin.p, begin.n);
+	return hex_ok(c->facts.key_id, KEY_ID_BYTES) &&
+		memmem(c->chain.p, c->chain.n, begin.p, begin.n);
 }
 
 static int load_certificates(struct loading *l)

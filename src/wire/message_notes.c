@@ -138,8 +138,5 @@ struct str message_notes_id(const struct message_notes *n)
 	if (to < 0)
 		return str_make("", 0);
 	s = str_take(s, (size_t)to + 1);
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] <= 32 || s.p[i] > 126)
-			return str_make("", 0);
-	return s;
+	return str_is_graph(s) ? s : str_make("", 0);
 }

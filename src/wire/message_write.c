@@ -1,5 +1,7 @@
 #include "wire/message_write.h"
 
+#include "base/utf8.h"
+
 enum {
 	LINE_GOOD = 76,   /* RFC 2047 2, where RFC 5322 2.1.1 would allow 78 */
 	WORD_MAX = 900,   /* longer ones are cut: with the name before it a line stays within 998 */
@@ -57,38 +59,6 @@ static bool next_word(struct str *at, struct str *ret)
 	*ret = str_take(*at, n);
 	*at = str_skip(*at, n);
 	return n > 0;
-}
-
-/* Bytes of the UTF-8 character at the front of `s` (RFC 3629 4), 0 if there is none. */
-static size_t utf8_length(struct str s)
-{
-	unsigned char lead = (unsigned char)s.p[0];
-	unsigned char low = 0x80;
-	unsigned char high = 0xbf;
-	size_t n = lead < 0x80 ? 1
-		: lead < 0xc2      ? 0
-		: lead < 0xe0      ? 2
-		: lead < 0xf0      ? 3
-		: lead < 0xf5      ? 4
-						   : 0;
-	if (lead == 0xe0)
-		low = 0xa0;
-	else if (lead == 0xed)
-		high = 0x9f;
-	else if (lead == 0xf0)
-		low = 0x90;
-	else if (lead == 0xf4)
-		high = 0x8f;
-	if (n > s.n)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-		if (c < low || c > high)
-			return 0;
-		low = 0x80;
-		high = 0xbf;
-	}
-	return n;
 }
 
 static bool needs_encoding(struct str word)
@@ -213,7 +183,7 @@ static void add_clean(struct buf *out, struct str s, const char *unwelcome)
 	s = str_take(s, 255);
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
-		buf_add_char(out, c >= 32 && c <= 126 && !strchr(unwelcome, c) ? c : '?');
+		buf_add_char(out, ascii_is_print(c) && !strchr(unwelcome, c) ? c : '?');
 	}
 }
 

@@ -8,16 +8,6 @@ bool smtp_is_atext(char c)
 	return ascii_is_alpha(c) || ascii_is_digit(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
 }
 
-static bool is_printable(char c)
-{
-	return c >= 32 && c <= 126;
-}
-
-static struct str behind(struct str s, size_t n)
-{
-	return str_make(s.p + n, s.n - n);
-}
-
 /* Takes one given character. */
 static enum parse literally(struct str *at, char c)
 {
@@ -25,7 +15,7 @@ static enum parse literally(struct str *at, char c)
 		return PARSE_MORE;
 	if (at->p[0] != c)
 		return PARSE_BAD;
-	*at = behind(*at, 1);
+	*at = str_skip(*at, 1);
 	return PARSE_DONE;
 }
 
@@ -49,7 +39,7 @@ enum parse smtp_domain(struct str *at, struct str *ret)
 	if (label == 0 || at->p[n - 1] == '-')
 		return n == at->n ? PARSE_MORE : PARSE_BAD;
 	*ret = str_take(*at, n);
-	*at = behind(*at, n);
+	*at = str_skip(*at, n);
 	return PARSE_DONE;
 }
 
@@ -72,7 +62,7 @@ enum parse smtp_address_literal(struct str *at, struct str *ret)
 	if (!ip_literal_parse(literal, &ip))
 		return PARSE_BAD;
 	*ret = literal;
-	*at = behind(*at, n + 1);
+	*at = str_skip(*at, n + 1);
 	return PARSE_DONE;
 }
 
@@ -86,7 +76,7 @@ static enum parse quoted_string(struct str *at, struct str *ret)
 	while (n < at->n && at->p[n] != '"') {
 		if (at->p[n] == '\\')
 			n++;
-		if (n < at->n && !is_printable(at->p[n]))
+		if (n < at->n && !ascii_is_print(at->p[n]))
 			return PARSE_BAD;
 		n++;
 		if (n > SMTP_MAILBOX_MAX)
@@ -95,7 +85,7 @@ static enum parse quoted_string(struct str *at, struct str *ret)
 	if (n >= at->n)
 		return PARSE_MORE;
 	*ret = str_take(*at, n + 1);
-	*at = behind(*at, n + 1);
+	*at = str_skip(*at, n + 1);
 	return PARSE_DONE;
 }
 
@@ -109,7 +99,7 @@ static enum parse dot_string(struct str *at, struct str *ret)
 	if (n == 0 || at->p[n - 1] == '.')
 		return n == at->n ? PARSE_MORE : PARSE_BAD;
 	*ret = str_take(*at, n);
-	*at = behind(*at, n);
+	*at = str_skip(*at, n);
 	return PARSE_DONE;
 }
 
@@ -194,7 +184,7 @@ enum parse smtp_reverse_path(struct str *at, struct mailbox *ret)
 	if (!str_starts(*at, STR("<>")))
 		return path(at, ret);
 	*ret = (struct mailbox){.local = str_make(at->p + 1, 0), .domain = str_make(at->p + 1, 0)};
-	*at = behind(*at, 2);
+	*at = str_skip(*at, 2);
 	return PARSE_DONE;
 }
 
@@ -206,7 +196,7 @@ enum parse smtp_forward_path(struct str *at, struct mailbox *ret)
 		return path(at, ret);
 	*ret = (struct mailbox){.local = str_make(at->p + 1, postmaster.n - 2),
 		.domain = str_make(at->p + postmaster.n - 1, 0)};
-	*at = behind(*at, postmaster.n);
+	*at = str_skip(*at, postmaster.n);
 	return PARSE_DONE;
 }
 

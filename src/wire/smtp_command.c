@@ -29,15 +29,10 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-static struct str behind(struct str s, size_t n)
-{
-	return str_make(s.p + n, s.n - n);
-}
-
 static struct str without_leading_blanks(struct str s)
 {
 	while (s.n && is_blank(s.p[0]))
-		s = behind(s, 1);
+		s = str_skip(s, 1);
 	return s;
 }
 
@@ -48,7 +43,7 @@ static struct str take_word(struct str *at)
 	while (n < at->n && !is_blank(at->p[n]))
 		n++;
 	struct str word = str_take(*at, n);
-	*at = behind(*at, n);
+	*at = str_skip(*at, n);
 	return word;
 }
 
@@ -208,7 +203,7 @@ static bool take_orcpt(struct str value, void *ret)
 		if (!smtp_is_atext(value.p[i]))
 			return false;
 	((struct smtp_rcpt *)ret)->orcpt = value;
-	return xtext_printable(behind(value, (size_t)semicolon + 1));
+	return xtext_printable(str_skip(value, (size_t)semicolon + 1));
 }
 
 static const struct param mail_params[] = {
@@ -308,7 +303,7 @@ static bool take_path(
 	struct str keyword = str_from_c(form->keyword);
 	if (!str_starts_nocase(*at, keyword))
 		return fault(ret_fault, 501, "5.5.4", form->missing, *at);
-	struct str path = without_leading_blanks(behind(*at, keyword.n));
+	struct str path = without_leading_blanks(str_skip(*at, keyword.n));
 	struct str rest = path;
 	if (form->path(&rest, ret) != PARSE_DONE || (rest.n && !is_blank(rest.p[0])))
 		return path_fault(form, path, ret_fault);

@@ -69,7 +69,7 @@ void smtp_reply_describe(const struct smtp_reply *r, size_t max, struct buf *out
 	size_t start = out->n;
 	for (size_t i = 0; i < text.n; i++) {
 		char c = text.p[i];
-		struct str shown = c == '\n' ? STR(" / ") : c < 32 || c > 126 ? STR("?") : str_make(&c, 1);
+		struct str shown = c == '\n' ? STR(" / ") : ascii_is_print(c) ? str_make(&c, 1) : STR("?");
 		if (out->n - start + shown.n > max)
 			return;
 		buf_add(out, shown);
