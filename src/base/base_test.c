@@ -248,6 +248,9 @@ static void err_knows_two_readers(void **state)
 	assert_int_equal(e.kind, ERR_TEMP);
 	assert_string_equal(e.peer, "try later");
 	assert_string_equal(e.log, "disk sda");
+	assert_int_equal(err_full(&e, "disk %s", "sda"), -1);
+	assert_int_equal(e.kind, ERR_FULL);
+	assert_string_equal(e.peer, "insufficient system storage");
 	err_say(&e, "both");
 	assert_string_equal(e.peer, "both");
 	assert_int_equal(err_perm(NULL, NULL, "nobody listens"), -1);

@@ -22,6 +22,15 @@ int err_temp(struct err *err, const char *peer, const char *log_fmt, ...)
 	return -1;
 }
 
+int err_full(struct err *err, const char *log_fmt, ...)
+{
+	va_list ap;
+	va_start(ap, log_fmt);
+	set(err, ERR_FULL, "insufficient system storage", log_fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
 int err_perm(struct err *err, const char *peer, const char *log_fmt, ...)
 {
 	va_list ap;

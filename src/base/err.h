@@ -8,6 +8,7 @@
 enum err_kind {
 	ERR_NONE,
 	ERR_TEMP, /* try again later: 4yz */
+	ERR_FULL, /* the same, because there is no room: 452 4.3.1 */
 	ERR_PERM, /* the same request will fail again: 5yz */
 };
 
@@ -23,6 +24,7 @@ int err_temp(struct err *err, const char *peer, const char *log_fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 int err_perm(struct err *err, const char *peer, const char *log_fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+int err_full(struct err *err, const char *log_fmt, ...) __attribute__((format(printf, 2, 3)));
 /* As err_perm(), one text for both readers: for errors that an administrator is told. */
 int err_say(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

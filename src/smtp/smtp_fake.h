@@ -31,6 +31,7 @@ struct smtp_fake {
 static inline int smtp_fake_fail(enum err_kind kind, struct err *err)
 {
 	return kind == ERR_PERM ? err_perm(err, "never", "fake: never")
+		: kind == ERR_FULL  ? err_full(err, "fake: full")
 							: err_temp(err, "away", "fake: away");
 }
 

@@ -86,15 +86,26 @@ static bool content_acceptable(struct smtp_session *c, const struct letter *l)
 	return false;
 }
 
+/* A message that could not be kept stays with the client. */
+static void refuse_unkept(struct smtp_session *c, const struct err *err)
+{
+	record_add(c->record, EVENT_ERROR, "%s", err->log);
+	if (err->kind == ERR_PERM)
+		smtp_reply(c, 554, "5.3.0", "%s", err->peer);
+	else if (err->kind == ERR_FULL)
+		smtp_reply(c, 452, "4.3.1", "No room for the message now, try again later");
+	else
+		smtp_reply(c, 451, "4.3.0", "Not kept: %s, try again later", err->peer);
+}
+
 static bool body_kept(struct smtp_session *c, struct letter *l)
 {
 	struct body_writer *writer = l->writer;
 	l->writer = NULL;
 	if (body_writer_finish(writer, &l->body, &l->write_error) == 0)
 		return true;
-	record_add(c->record, EVENT_ERROR, "%s", l->write_error.log);
 	log_error("smtp.body", "error=\"%s\"", l->write_error.log);
-	smtp_reply(c, 452, "4.3.1", "No room for the message now, try again later");
+	refuse_unkept(c, &l->write_error);
 	return false;
 }
 
@@ -168,11 +179,7 @@ static void hand_over(struct smtp_session *c, struct letter *l)
 	struct err err;
 	err_clear(&err);
 	if (c->server->questions->accept(c->server->arg, &question, &err) != 0) {
-		record_add(c->record, EVENT_ERROR, "%s", err.log);
-		if (err.kind == ERR_PERM)
-			smtp_reply(c, 554, "5.3.0", "%s", err.peer);
-		else
-			smtp_reply(c, 451, "4.3.0", "Not kept: %s, try again later", err.peer);
+		refuse_unkept(c, &err);
 		return;
 	}
 	record_message(c->record, l->id);

@@ -558,6 +558,11 @@ static void accept_later(struct smtp_fake *f)
 	f->accept_error = ERR_TEMP;
 }
 
+static void accept_when_there_is_room(struct smtp_fake *f)
+{
+	f->accept_error = ERR_FULL;
+}
+
 static void accept_never(struct smtp_fake *f)
 {
 	f->accept_error = ERR_PERM;
@@ -574,6 +579,9 @@ static void answers(void **state)
 	static const struct dialogue later[] = {
 		{"later", TO_DATA "x\r\n.\r\n" QUIT, DATA_R "451/4.3.0" QUIT_R, 0}};
 	CHECK_ALL(later, accept_later);
+	static const struct dialogue full[] = {
+		{"full", TO_DATA "x\r\n.\r\n" QUIT, DATA_R "452/4.3.1" QUIT_R, 0}};
+	CHECK_ALL(full, accept_when_there_is_room);
 	static const struct dialogue never[] = {
 		{"never", TO_DATA "x\r\n.\r\n" QUIT, DATA_R "554/5.3.0" QUIT_R, 0}};
 	CHECK_ALL(never, accept_never);
@@ -585,7 +593,7 @@ static void no_room(void **state)
 	struct smtp_fake *f = smtp_fake_new();
 	struct buf in, out;
 	char codes[256];
-	f->spool_error = ERR_TEMP;
+	f->spool_error = ERR_FULL;
 	f->conf.smtp_max_size = 4 << 20;
 	buf_init(&in, 4 << 20);
 	buf_add(&in, STR(TO_DATA));
@@ -595,6 +603,12 @@ static void no_room(void **state)
 	run(f, buf_str(&in), 0, &out);
 	reply_codes(buf_str(&out), codes, sizeof codes);
 	assert_string_equal(codes, DATA_R "452/4.3.1 250/2.0.0");
+	assert_int_equal(f->accepted, 0);
+	buf_done(&out);
+	f->spool_error = ERR_TEMP; /* the store is away: that is no want of room */
+	run(f, buf_str(&in), 0, &out);
+	reply_codes(buf_str(&out), codes, sizeof codes);
+	assert_string_equal(codes, DATA_R "451/4.3.0 250/2.0.0");
 	assert_int_equal(f->accepted, 0);
 	buf_done(&out);
 	f->spool_error = ERR_NONE;

@@ -48,7 +48,7 @@ void store_answer_spool(struct store *s, struct ask_question *q)
 {
 	struct ask_spool_answer answer;
 	if (writer_disk_full(s->writer)) {
-		err_temp(&q->err, "insufficient system storage", "the disk is full");
+		err_full(&q->err, "the disk is full");
 		return;
 	}
 	if (spool_lend(

@@ -43,7 +43,7 @@ json_t *admin_refuse(struct admin_call *c, unsigned status, const char *code, co
 json_t *admin_refuse_err(
 	struct admin_call *c, const char *code, const char *field, const struct err *err)
 {
-	return admin_refuse(c, err->kind == ERR_TEMP ? 503 : 400, code, field, "%s", err->log);
+	return admin_refuse(c, err->kind == ERR_PERM ? 400 : 503, code, field, "%s", err->log);
 }
 
 json_t *admin_json(struct str s)

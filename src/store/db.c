@@ -51,16 +51,12 @@ static enum db_failure failure_of(int code)
 
 static int fail(struct db *d, int code, const char *what, struct err *err)
 {
-	static const char *const peer[] = {
-		[DB_FINE] = "temporary server trouble",
-		[DB_REFUSED] = "temporary server trouble",
-		[DB_FULL] = "insufficient system storage",
-		[DB_BUSY] = "temporary server trouble",
-		[DB_BROKEN] = "temporary server trouble",
-	};
+	const char *why = sqlite3_errmsg(d->handle);
 	d->failure = failure_of(code);
-	return err_temp(err, peer[d->failure], "database: %s (%d) in: %.120s",
-		sqlite3_errmsg(d->handle), code, what);
+	if (d->failure == DB_FULL)
+		return err_full(err, "database: %s (%d) in: %.120s", why, code, what);
+	return err_temp(
+		err, "temporary server trouble", "database: %s (%d) in: %.120s", why, code, what);
 }
 
 enum db_failure db_failure(const struct db *d)

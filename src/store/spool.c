@@ -34,9 +34,10 @@ struct spool {
 static int fail(struct err *err, const char *doing)
 {
 	int code = errno;
-	bool full = code == ENOSPC || code == EDQUOT;
-	err_temp(err, full ? "insufficient system storage" : "temporary server trouble",
-		"spool: %s: %s", doing, strerror(code));
+	if (code == ENOSPC || code == EDQUOT)
+		err_full(err, "spool: %s: %s", doing, strerror(code));
+	else
+		err_temp(err, "temporary server trouble", "spool: %s: %s", doing, strerror(code));
 	errno = code;
 	return -1;
 }

@@ -214,7 +214,7 @@ static void look_for_space(struct writer *w)
 
 static int refuse_for_space(struct err *err)
 {
-	return err_temp(err, "insufficient system storage", "the disk is full");
+	return err_full(err, "the disk is full");
 }
 
 /* ---- files: Q1 to Q4 -------------------------------------------------------------------------- */

@@ -329,14 +329,13 @@ static void a_full_disk_refuses_new_mail_until_there_is_space(void **state)
 	log_open(open("/dev/null", O_WRONLY), LOG_ERROR);
 	disk_full = true;
 	assert_int_equal(writer_do(t->writer, &one.job, &err), -1);
-	assert_int_equal(err.kind, ERR_TEMP);
-	assert_string_equal(err.peer, "insufficient system storage");
+	assert_int_equal(err.kind, ERR_FULL);
 	assert_true(writer_disk_full(t->writer));
 	assert_false(reserve_there(t));
 	/* The reserve is free now: what is here can be finished, nothing comes in. */
 	disk_full = false;
 	assert_int_equal(writer_do(t->writer, &two.job, &err), -1);
-	assert_string_equal(err.peer, "insufficient system storage");
+	assert_int_equal(err.kind, ERR_FULL);
 	assert_int_equal(two.applied, 0);
 	assert_int_equal(writer_do(t->writer, &three.job, &err), 0);
 	usleep(1100 * 1000); /* style: a test */
