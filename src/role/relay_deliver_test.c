@@ -300,13 +300,10 @@ static void hosts_beyond_us(void **state)
 static void addresses_that_are_none(void **state)
 {
 	(void)state;
-	struct conf_address ours = {0};
-	struct sockaddr_in6 *sa = (struct sockaddr_in6 *)&ours.sa;
-	sa->sin6_family = AF_INET6;
-	sa->sin6_port = htons(port = 25);
+	struct conf_address ours = {.port = port = 25};
 	means.conf->listen_smtp = (struct conf_addresses){&ours, 1};
 	expect(&deliver_by_mx("zero.example", 1)[0], DELIVERY_PERM, "route.loop");
-	inet_pton(AF_INET6, "::1", &sa->sin6_addr);
+	assert_true(ip_parse(STR("::1"), &ours.ip));
 	expect(&deliver_by_mx("zero6.example", 1)[0], DELIVERY_PERM, "route.loop");
 	means.conf->listen_smtp = (struct conf_addresses){NULL, 0};
 }
