@@ -396,7 +396,7 @@ static int answer_put(struct ask_question *q, struct keys *k, struct ask_key_ans
 	struct str bytes;
 	if (q->fd[0] < 0)
 		return err_say(&q->err, "no key came along");
-	if (body_check(q->fd[0], &q->err) < 0 || body_map(q->fd[0], KEY_FILE_MAX, &bytes, &q->err) != 0)
+	if (body_map(q->fd[0], KEY_FILE_MAX, &bytes, &q->err) != 0)
 		return -1;
 	int status = keys_put(k, bytes, q->arena, ret, &q->err);
 	body_unmap(bytes);

@@ -168,20 +168,25 @@ bool body_is_sealed(int fd)
 	return seals >= 0 && (seals & SEALS) == SEALS;
 }
 
-int64_t body_check(int fd, struct err *err)
+static int64_t check(int fd, bool or_read_only, struct err *err)
 {
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
 		return err_temp(err, NULL, "no body came with the request");
 	bool read_only = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
-	if (!body_is_sealed(fd) && !read_only)
+	if (!body_is_sealed(fd) && !(or_read_only && read_only))
 		return err_temp(err, NULL, "the body that was handed over is not sealed");
 	return st.st_size;
 }
 
-int body_map(int fd, uint64_t max, struct str *ret, struct err *err)
+int64_t body_check(int fd, struct err *err)
 {
-	int64_t size = body_check(fd, err);
+	return check(fd, false, err);
+}
+
+static int map(int fd, bool or_read_only, uint64_t max, struct str *ret, struct err *err)
+{
+	int64_t size = check(fd, or_read_only, err);
 	if (size < 0)
 		return -1;
 	if ((uint64_t)size > max)
@@ -196,6 +201,16 @@ int body_map(int fd, uint64_t max, struct str *ret, struct err *err)
 		return err_temp(err, NULL, "mmap: %s", strerror(errno));
 	*ret = str_make(p, (size_t)size);
 	return 0;
+}
+
+int body_map(int fd, uint64_t max, struct str *ret, struct err *err)
+{
+	return map(fd, false, max, ret, err);
+}
+
+int body_map_file(int fd, uint64_t max, struct str *ret, struct err *err)
+{
+	return map(fd, true, max, ret, err);
 }
 
 void body_unmap(struct str mapped)

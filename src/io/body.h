@@ -38,12 +38,15 @@ void body_writer_free(struct body_writer *w);
 int body_from_str(struct str bytes, const char *name, struct err *err);
 /* A memfd sealed against writing, growing, shrinking and sealing. */
 bool body_is_sealed(int fd);
-/* Checks what another role handed over: a sealed memfd, or a regular file opened for reading only.
- * Returns its size, or -1 with *err. */
+/* Checks what another role handed over: a sealed memfd. Whoever maps anything else of a hostile role
+ * dies when that role cuts it short. Returns its size, or -1 with *err. */
 int64_t body_check(int fd, struct err *err);
-/* Maps a checked descriptor for reading; an empty one gives an empty slice. Unmap with body_unmap().
+
+/* Checks as above and maps for reading; an empty body gives an empty slice. Unmap with body_unmap().
  * `max` bounds its size. */
 int body_map(int fd, uint64_t max, struct str *ret, struct err *err);
+/* For what comes from `store`: a file of its spool, opened for reading only, is taken too. */
+int body_map_file(int fd, uint64_t max, struct str *ret, struct err *err);
 void body_unmap(struct str mapped);
 
 #endif

@@ -49,8 +49,19 @@ static void memory_that_can_change_is_refused(void **state)
 	check(memory(ALL_SEALS & ~F_SEAL_SEAL), -1);
 }
 
+static void check_file(int fd, bool good)
+{
+	struct err err = {0};
+	struct str mapped;
+	assert_int_equal(body_map_file(fd, 5, &mapped, &err), good ? 0 : -1);
+	if (good)
+		body_unmap(mapped);
+	assert_int_equal(body_check(fd, &err), -1); /* only store may hand files over */
+	close(fd);
+}
+
 /* A file system in memory knows seals too, on files that cannot be sealed. */
-static void files_are_taken_read_only(void **state)
+static void files_of_the_spool_are_taken_read_only(void **state)
 {
 	static const char *const folders[] = {"/tmp", "/dev/shm"};
 	(void)state;
@@ -61,9 +72,9 @@ static void files_are_taken_read_only(void **state)
 		if (writable < 0)
 			continue;
 		assert_int_equal(write(writable, "hello", 5), 5);
-		check(open(path, O_RDONLY | O_CLOEXEC), 5);
-		check(open(path, O_RDWR | O_CLOEXEC), -1);
-		check(writable, -1);
+		check_file(open(path, O_RDONLY | O_CLOEXEC), true);
+		check_file(open(path, O_RDWR | O_CLOEXEC), false);
+		check_file(writable, false);
 		unlink(path);
 	}
 }
@@ -140,7 +151,7 @@ static void assert_bytes(int fd, size_t size)
 {
 	struct str all;
 	struct err err;
-	assert_int_equal(body_map(fd, size, &all, &err), 0);
+	assert_int_equal(body_map_file(fd, size, &all, &err), 0);
 	assert_int_equal(all.n, size);
 	for (size_t i = 0; i < size; i++)
 		if (all.p[i] != (char)(i % 251))
@@ -203,7 +214,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sealed_memory_is_taken),
 		cmocka_unit_test(memory_that_can_change_is_refused),
-		cmocka_unit_test(files_are_taken_read_only),
+		cmocka_unit_test(files_of_the_spool_are_taken_read_only),
 		cmocka_unit_test(what_is_no_file_is_refused),
 		cmocka_unit_test(a_map_is_bounded),
 		cmocka_unit_test(a_writer_keeps_every_byte),

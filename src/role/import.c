@@ -62,8 +62,7 @@ static void answer(struct ask_question *q, void *arg)
 		err_perm(&q->err, NULL, "import does not answer question %u", q->kind);
 		return;
 	}
-	if (body_check(q->fd[0], &q->err) < 0 ||
-		body_map(q->fd[0], PILE_BYTES_MAX, &bytes, &q->err) != 0)
+	if (body_map(q->fd[0], PILE_BYTES_MAX, &bytes, &q->err) != 0)
 		return;
 	if (read_pile(q, bytes, &pile) == 0) {
 		answer_pile(q, &pile);

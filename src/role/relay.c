@@ -44,8 +44,7 @@ static void deliver(struct relay *r, struct ask_question *q)
 		err_temp(&q->err, NULL, "relay: no settings yet");
 		return;
 	}
-	if (body_check(q->fd[0], &q->err) < 0 ||
-		body_map(q->fd[0], message.body_size, &body, &q->err) != 0)
+	if (body_map_file(q->fd[0], message.body_size, &body, &q->err) != 0)
 		return;
 	struct relay_means means = r->now;
 	conf_hold(means.conf);
@@ -147,7 +146,7 @@ static void take_file(struct role *role, const struct ask_file *file, int fd)
 	struct relay *r = role->arg;
 	struct str contents;
 	struct err err;
-	if (fd < 0 || body_check(fd, &err) < 0 || body_map(fd, FILE_MAX_BYTES, &contents, &err) != 0) {
+	if (fd < 0 || body_map(fd, FILE_MAX_BYTES, &contents, &err) != 0) {
 		log_error("relay.file", "setting=%.*s file=%.*s err=\"%.*s\" what was read before stays",
 			STR_ARG(file->setting), STR_ARG(file->path),
 			STR_ARG(fd < 0 ? file->error : str_from_c(err.log)));

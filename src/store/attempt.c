@@ -230,7 +230,7 @@ void attempt_bounce(struct attempt *a)
 			STR_ARG(failed[0].cause));
 		return;
 	}
-	bool mapped = a->body_fd >= 0 && body_map(a->body_fd, UINT32_MAX, &body, &err) == 0;
+	bool mapped = a->body_fd >= 0 && body_map_file(a->body_fd, UINT32_MAX, &body, &err) == 0;
 	write_bounce(a, failed, count, body);
 	if (mapped)
 		body_unmap(body);
