@@ -10,8 +10,14 @@
 #include "base/mem.h"
 #include "cert/crypto.h"
 #include "cert/key.h"
+#include "wire/domain_name.h"
 
 enum { NAMES_MAX = 16 * 1024, PEM_CERTIFICATE_MAX = 256 * 1024 };
+
+struct str certificate_string(const ASN1_STRING *s)
+{
+	return str_make((const char *)ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s));
+}
 
 struct str certificate_name(const X509_NAME *name, struct arena *arena)
 {
@@ -63,12 +69,7 @@ bool certificate_issued_by(X509 *c, X509 *issuer)
 
 static bool is_host_name(struct str s)
 {
-	if (s.n == 0 || s.n > 255)
-		return false;
-	for (size_t i = 0; i < s.n; i++)
-		if (!ascii_is_alpha(s.p[i]) && !ascii_is_digit(s.p[i]) && !strchr("-_.*", s.p[i]))
-			return false;
-	return memchr(s.p, 0, s.n) == NULL;
+	return domain_name_dns_ok(str_starts(s, STR("*.")) ? str_skip(s, 2) : s);
 }
 
 struct str certificate_names(const X509 *c, struct arena *arena)
@@ -80,8 +81,7 @@ struct str certificate_names(const X509 *c, struct arena *arena)
 		const GENERAL_NAME *name = sk_GENERAL_NAME_value(all, i);
 		if (name->type != GEN_DNS)
 			continue;
-		struct str s = str_make((const char *)ASN1_STRING_get0_data(name->d.dNSName),
-			(size_t)ASN1_STRING_length(name->d.dNSName));
+		struct str s = certificate_string(name->d.dNSName);
 		if (!is_host_name(s) || names.n + s.n + 1 > NAMES_MAX)
 			continue;
 		buf_addf(&names, "%s%.*s", names.n ? " " : "", STR_ARG(s));

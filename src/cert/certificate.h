@@ -10,6 +10,8 @@
 
 enum { THUMBPRINT_TEXT = 65, CERTIFICATE_NAME_MAX = 512, CHAIN_MAX = 20 };
 
+/* The bytes of a string in a certificate, as a slice of it. */
+struct str certificate_string(const ASN1_STRING *s);
 /* A distinguished name as the openssl command prints it, in ASCII: "C = DE, CN = mx.example.org".
  * Cut at CERTIFICATE_NAME_MAX. Lives in `arena`. */
 struct str certificate_name(const X509_NAME *name, struct arena *arena);

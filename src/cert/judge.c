@@ -198,29 +198,23 @@ bool judge_chain(X509_STORE_CTX *ctx, struct judgement *j)
 
 /* ---- the name ---- */
 
-static bool san_matches(
-	const GENERAL_NAME *san, struct str host, const unsigned char *address, size_t address_n)
+/* `address` is NULL if `host` is a name. */
+static bool san_matches(const GENERAL_NAME *san, struct str host, const struct ip *address)
 {
-	if (san->type == GEN_IPADD && address_n)
-		return ASN1_STRING_length(san->d.iPAddress) == (int)address_n &&
-			memcmp(ASN1_STRING_get0_data(san->d.iPAddress), address, address_n) == 0;
-	if (san->type == GEN_DNS && !address_n)
-		return name_matches(str_make((const char *)ASN1_STRING_get0_data(san->d.dNSName),
-								(size_t)ASN1_STRING_length(san->d.dNSName)),
-			host);
-	return false;
+	if (san->type == GEN_IPADD && address)
+		return str_eq(certificate_string(san->d.iPAddress), ip_bytes(address));
+	return san->type == GEN_DNS && !address &&
+		name_matches(certificate_string(san->d.dNSName), host);
 }
 
 bool judge_name(const X509 *leaf, struct str host, struct judgement *j)
 {
-	unsigned char address[NAME_ADDRESS_MAX];
-	size_t address_n = 0;
-	if (!name_is_address(host, address, &address_n))
-		address_n = 0;
+	struct ip address;
+	bool by_address = name_is_address(host, &address);
 	GENERAL_NAMES *sans = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
 	bool fits = false;
 	for (int i = 0; i < sk_GENERAL_NAME_num(sans) && !fits; i++)
-		fits = san_matches(sk_GENERAL_NAME_value(sans, i), host, address, address_n);
+		fits = san_matches(sk_GENERAL_NAME_value(sans, i), host, by_address ? &address : NULL);
 	GENERAL_NAMES_free(sans);
 	if (!fits) {
 		struct arena *arena = arena_new();

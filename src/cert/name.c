@@ -1,33 +1,20 @@
 #include "cert/name.h"
 
-#include <arpa/inet.h>
+#include "wire/domain_name.h"
 
-bool name_is_address(struct str host, unsigned char bytes[NAME_ADDRESS_MAX], size_t *ret_n)
+bool name_is_address(struct str host, struct ip *ret)
 {
 	if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']') {
 		host = str_make(host.p + 1, host.n - 2);
 		if (str_starts_nocase(host, STR("IPv6:")))
 			host = str_skip(host, 5);
 	}
-	char text[INET6_ADDRSTRLEN + 1];
-	if (host.n >= sizeof text || memchr(host.p, 0, host.n))
-		return false;
-	str_to_c(host, text, sizeof text);
-	if (inet_pton(AF_INET, text, bytes) == 1) {
-		*ret_n = 4;
-		return true;
-	}
-	if (inet_pton(AF_INET6, text, bytes) == 1) {
-		*ret_n = 16;
-		return true;
-	}
-	return false;
+	return ip_parse(host, ret);
 }
 
 bool name_matches(struct str presented, struct str host)
 {
-	if (host.n > 0 && host.p[host.n - 1] == '.')
-		host.n--;
+	host = domain_name_trim_dot(host);
 	if (presented.n == 0 || host.n == 0)
 		return false;
 	if (!str_starts(presented, STR("*.")))

@@ -2,13 +2,11 @@
 #ifndef CERT_NAME_H
 #define CERT_NAME_H
 
-#include "base/str.h"
-
-enum { NAME_ADDRESS_MAX = 16 };
+#include "wire/ip.h"
 
 /* True if `host` is an address literal: "192.0.2.1", "2001:db8::1", and both in brackets, with
- * "IPv6:" (RFC 5321 4.1.3) or without. Its 4 or 16 bytes then stand in `bytes`. */
-bool name_is_address(struct str host, unsigned char bytes[NAME_ADDRESS_MAX], size_t *ret_n);
+ * "IPv6:" (RFC 5321 4.1.3) or without. */
+bool name_is_address(struct str host, struct ip *ret);
 
 /* True if `presented`, a dNSName of a certificate, fits the host name `host`. ASCII case and one dot
  * at the end of `host` do not count. "*" stands for one label, only as the whole left-most one, and

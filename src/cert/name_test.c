@@ -67,10 +67,8 @@ static void test_addresses(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-		unsigned char bytes[NAME_ADDRESS_MAX];
-		size_t n = 0;
-		if (!name_is_address(str_from_c(table[i].text), bytes, &n))
-			n = 0;
+		struct ip ip;
+		size_t n = name_is_address(str_from_c(table[i].text), &ip) ? ip_bytes(&ip).n : 0;
 		if (n != table[i].n)
 			fail_msg("%s: %zu", table[i].text, n);
 	}

@@ -7,21 +7,20 @@
 #include "base/clock.h"
 #include "cert/crypto.h"
 #include "cert/name.h"
+#include "wire/domain_name.h"
 
 enum { COMMON_NAME_MAX = 64, SERIAL_BYTES = 16, HOUR = 3600, DAY = 86400 };
 
 /* Extensions are built as structs, never from text: a name cannot smuggle in another one. */
 static bool add_san(X509 *c, struct str name, bool critical)
 {
-	unsigned char address[NAME_ADDRESS_MAX];
-	size_t n;
-	bool literal = name_is_address(name, address, &n);
+	struct ip address;
+	bool literal = name_is_address(name, &address);
+	struct str bytes = literal ? ip_bytes(&address) : name;
 	GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
 	GENERAL_NAME *san = GENERAL_NAME_new();
 	ASN1_STRING *value = ASN1_STRING_type_new(literal ? V_ASN1_OCTET_STRING : V_ASN1_IA5STRING);
-	bool ok = names && san && value &&
-		(literal ? ASN1_STRING_set(value, address, (int)n)
-				 : ASN1_STRING_set(value, name.p, (int)name.n));
+	bool ok = names && san && value && ASN1_STRING_set(value, bytes.p, (int)bytes.n);
 	if (ok) {
 		GENERAL_NAME_set0_value(san, literal ? GEN_IPADD : GEN_DNS, value);
 		value = NULL;
@@ -81,17 +80,8 @@ static bool set_names(X509 *c, struct str name)
 
 static bool is_host_or_address(struct str name)
 {
-	unsigned char address[NAME_ADDRESS_MAX];
-	size_t n;
-	if (name_is_address(name, address, &n))
-		return true;
-	if (name.n == 0 || name.n > 253)
-		return false;
-	for (size_t i = 0; i < name.n; i++)
-		if (!ascii_is_alpha(name.p[i]) && !ascii_is_digit(name.p[i]) &&
-			(name.p[i] == 0 || !strchr("-_.", name.p[i])))
-			return false;
-	return true;
+	struct ip address;
+	return name_is_address(name, &address) || domain_name_dns_ok(name);
 }
 
 X509 *self_sign(EVP_PKEY *key, struct str name, uint32_t days, struct err *err)

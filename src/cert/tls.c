@@ -13,6 +13,7 @@
 #include "cert/judge.h"
 #include "cert/name.h"
 #include "cert/tls_context.h"
+#include "wire/domain_name.h"
 
 /* What the handshake found, tied to the SSL; freed with it. */
 static int judgement_index = -1;
@@ -119,14 +120,11 @@ unsigned tls_client_anchors(const SSL_CTX *ctx)
 int tls_client_prepare(SSL *ssl, void *arg, struct err *err)
 {
 	const struct str *host = arg;
-	unsigned char address[NAME_ADDRESS_MAX];
-	size_t n;
+	struct ip address;
 	char name[256];
 	(void)err;
-	struct str sni = *host;
-	if (sni.n > 0 && sni.p[sni.n - 1] == '.') /* RFC 6066 3: without a dot at the end */
-		sni.n--;
-	if (sni.n == 0 || sni.n >= sizeof name || name_is_address(sni, address, &n))
+	struct str sni = domain_name_trim_dot(*host); /* RFC 6066 3 */
+	if (sni.n == 0 || sni.n >= sizeof name || name_is_address(sni, &address))
 		SSL_set_tlsext_host_name(ssl, NULL);
 	else
 		SSL_set_tlsext_host_name(ssl, str_to_c(sni, name, sizeof name));

@@ -47,6 +47,12 @@ struct ip ip_from_v6(const void *bytes)
 	return ip;
 }
 
+struct str ip_bytes(const struct ip *ip)
+{
+	const char *bytes = (const char *)ip->bytes;
+	return ip_is_v4(ip) ? str_make(bytes + 12, 4) : str_make(bytes, 16);
+}
+
 char *ip_format(const struct ip *ip, char dst[IP_TEXT])
 {
 	if (ip_is_v4(ip))

@@ -29,6 +29,8 @@ bool ip_is_any(const struct ip *ip);
 /* From the 4 or 16 bytes of the net, in its order. */
 struct ip ip_from_v4(const void *bytes);
 struct ip ip_from_v6(const void *bytes);
+/* Those bytes again, as a slice of *ip. */
+struct str ip_bytes(const struct ip *ip);
 /* Text into dst, NUL-terminated, v4-mapped ones in dotted form; dst is returned. */
 char *ip_format(const struct ip *ip, char dst[IP_TEXT]);
 /* The text inside an SMTP address literal, with its brackets: [192.0.2.1], [IPv6:2001:db8::1]

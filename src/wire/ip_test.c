@@ -124,6 +124,9 @@ static void test_sockaddr(void **state)
 	ip_to_sockaddr(&v4, 25, &sa);
 	assert_int_equal(ntohs(((struct sockaddr_in *)&sa)->sin_port), 25);
 	assert_int_equal(ntohl(((struct sockaddr_in *)&sa)->sin_addr.s_addr), 0xc0000201);
+	assert_true(str_eq(ip_bytes(&v4), STR("\xc0\x00\x02\x01")));
+	struct ip v6 = ip_of("2001:db8::1");
+	assert_true(str_eq(ip_bytes(&v6), str_make("\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1", 16)));
 	struct sockaddr local = {.sa_family = AF_UNIX};
 	uint16_t port = 42;
 	assert_false(ip_from_sockaddr(&local, &v4, &port));
