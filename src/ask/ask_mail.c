@@ -102,6 +102,7 @@ static void xfer_result(struct xfer *x, struct recipient_result *r)
 	xfer_str(x, &r->remote_host, DOMAIN_MAX);
 	xfer_str(x, &r->remote_address, 80);
 	xfer_str(x, &r->tls, TLS_TEXT_MAX);
+	xfer_bool(x, &r->dsn);
 }
 
 void xfer_ask_deliver_answer(struct xfer *x, void *v)

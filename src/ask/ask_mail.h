@@ -75,6 +75,7 @@ struct recipient_result {
 	struct str remote_host; /* "mx1.example.org" */
 	struct str remote_address; /* "192.0.2.1:25" */
 	struct str tls;            /* "TLSv1.3 … verified" as in the record, or why not */
+	bool dsn; /* delivered: the peer took over who wants to be notified (RFC 3461 5.2.1) */
 };
 struct ask_deliver_answer {
 	struct recipient_result *results; /* in the order of the envelope's recipients */

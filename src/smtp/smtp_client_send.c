@@ -35,7 +35,8 @@ static void decide(struct transaction *t, uint32_t i, const struct smtp_failure 
 		.cause = f->cause,
 		.remote_host = arena_dup(c->texts, c->host),
 		.remote_address = arena_dup(c->texts, c->address),
-		.tls = arena_dup(c->texts, c->tls)};
+		.tls = arena_dup(c->texts, c->tls),
+		.dsn = f->outcome == DELIVERY_DONE && c->offers.dsn};
 }
 
 static void decide_open(struct transaction *t, const struct smtp_failure *f)

@@ -464,6 +464,7 @@ static void parameters(void **state)
 			rows[i].mail, rows[i].rcpt);
 		session_open(s, script.p, 0);
 		assert_int_equal(session_send(s), SMTP_SENT_OPEN);
+		assert_int_equal(s->results[0].dsn, rows[i].rcpt[0] != 0);
 		if (rows[i].note)
 			assert_true(recorded(s, EVENT_NOTE, rows[i].note));
 		session_said(s, said.p);

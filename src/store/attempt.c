@@ -133,22 +133,33 @@ int attempt_load_results(struct attempt *a, const struct recipient_result *troub
 
 /* ---- bounces ---------------------------------------------------------------------------------- */
 
-static bool wants_failure(const struct envelope_recipient *r)
+/* Whether the sender is to hear of this recipient, and what. A failure unless he said otherwise;
+ * success only on request, and from us only if the next hop will not tell (RFC 3461 5.2.2). */
+static bool has_news(const struct attempt *a, uint32_t i, enum bounce_action *ret)
 {
-	return r->notify == 0 || r->notify & NOTIFY_FAILURE;
+	uint8_t notify = a->question.envelope.recipients[i].notify;
+	enum recipient_state state = a->outcomes[i].state;
+	*ret = state == RECIPIENT_DELIVERED ? BOUNCE_RELAYED : BOUNCE_FAILED;
+	if (state == RECIPIENT_DELIVERED)
+		return notify & NOTIFY_SUCCESS && !a->results[i].dsn;
+	return (state == RECIPIENT_BOUNCED || state == RECIPIENT_EXPIRED) &&
+		(notify == 0 || notify & NOTIFY_FAILURE);
 }
 
-/* Those who failed for good and want it known; how many. */
-static size_t failed_recipients(const struct attempt *a, struct bounce_recipient *ret)
+/* Those of whom the sender is to hear; how many. *ret_failed: one of them failed. */
+static size_t recipients_to_tell(
+	const struct attempt *a, struct bounce_recipient *ret, bool *ret_failed)
 {
 	size_t n = 0;
+	*ret_failed = false;
 	for (uint32_t i = 0; i < a->work.count; i++) {
 		const struct envelope_recipient *r = &a->question.envelope.recipients[i];
 		const struct recipient_result *said = &a->results[i];
-		enum recipient_state state = a->outcomes[i].state;
-		if ((state != RECIPIENT_BOUNCED && state != RECIPIENT_EXPIRED) || !wants_failure(r))
+		enum bounce_action action;
+		if (!has_news(a, i, &action))
 			continue;
-		ret[n++] = (struct bounce_recipient){.action = BOUNCE_FAILED,
+		*ret_failed |= action == BOUNCE_FAILED;
+		ret[n++] = (struct bounce_recipient){.action = action,
 			.address = r->address,
 			.orcpt = r->orcpt,
 			.code = said->code,
@@ -182,8 +193,8 @@ static void fill_bounce(struct attempt *a, struct str text, bool has_8bit)
 	l->message_id = l->prefix = l->client = l->helo = l->tls = STR("");
 }
 
-static void write_bounce(
-	struct attempt *a, const struct bounce_recipient *failed, size_t count, struct str body)
+static void write_bounce(struct attempt *a, const struct bounce_recipient *told, size_t count,
+	bool failed, struct str body)
 {
 	char id[ID_TEXT], bounce_id[ID_TEXT];
 	const struct ask_deliver *d = &a->question;
@@ -200,8 +211,8 @@ static void write_bounce(
 		.arrived_ms = a->received_ms,
 		.prefix = d->prefix,
 		.body = body,
-		.full = d->envelope.ret == RET_FULL,
-		.recipients = failed,
+		.full = failed && d->envelope.ret == RET_FULL, /* RFC 3461 4.3 */
+		.recipients = told,
 		.recipient_count = count};
 	buf_init(&text, BOUNCE_MAX);
 	if (bounce_write(&b, &text, &has_8bit)) {
@@ -218,20 +229,22 @@ static void write_bounce(
 
 void attempt_bounce(struct attempt *a)
 {
-	struct bounce_recipient *failed = arena_alloc(a->arena, a->work.count * sizeof *failed);
-	size_t count = failed_recipients(a, failed);
+	bool failed;
+	struct bounce_recipient *told = arena_alloc(a->arena, a->work.count * sizeof *told);
+	size_t count = recipients_to_tell(a, told, &failed);
 	struct err err = {0};
 	struct str body = STR("");
 	if (count == 0)
 		return;
 	/* RFC 5321 6.1: a bounce that comes back is not answered. Its records tell what happened. */
 	if (a->question.envelope.sender.n == 0) {
-		log_warn("deliver.double-bounce", "to=<%.*s> cause=%.*s", STR_ARG(failed[0].address),
-			STR_ARG(failed[0].cause));
+		if (failed)
+			log_warn("deliver.double-bounce", "to=<%.*s> cause=%.*s", STR_ARG(told[0].address),
+				STR_ARG(told[0].cause));
 		return;
 	}
 	bool mapped = a->body_fd >= 0 && body_map_file(a->body_fd, UINT32_MAX, &body, &err) == 0;
-	write_bounce(a, failed, count, body);
+	write_bounce(a, told, count, failed, body);
 	if (mapped)
 		body_unmap(body);
 }

@@ -41,7 +41,8 @@ int attempt_load(struct attempt *a, struct err *err);
  * the destination said to others. -1 with *err. */
 int attempt_load_results(
 	struct attempt *a, const struct recipient_result *trouble, struct err *err);
-/* Makes the bounce for recipients that failed for good, if somebody wants to know. */
+/* Makes the message that tells the sender of recipients that failed for good, and of those delivered
+ * to a next hop that notifies nobody, if he wants to know. */
 void attempt_bounce(struct attempt *a);
 
 #endif

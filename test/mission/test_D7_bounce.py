@@ -133,3 +133,28 @@ def test_D7_no_connection(two_hops):
     assert one["X-Letterlock-Cause"] == "connect.refused (owner: them)"
     assert f":{two_hops.bad.port}" in words
     assert "TLS:" not in words
+
+
+def test_D7_success_is_told_where_the_next_hop_cannot(two_hops):
+    """NOTIFY=SUCCESS: a next hop that knows DSN is asked; of one that does not, we say that the
+    message was handed to it and that nothing more will be heard (RFC 3461 5.2.2)."""
+    two_hops.bad.set(RCPT=None)
+    submit(two_hops.home, message(), rcpt=" NOTIFY=SUCCESS", to="known@bad.example")
+    assert two_hops.bad.wait(1)[0].rcpt_lines == ["RCPT TO:<known@bad.example> NOTIFY=SUCCESS"]
+    two_hops.home.wait_queue_empty()
+    assert two_hops.hop.messages == []
+
+    two_hops.bad.extensions = ("PIPELINING", "8BITMIME")
+    two_hops.home.set(relay_idle="1s")  # new settings, new connections
+    submit(two_hops.home, message(), mail=" RET=FULL", rcpt=" NOTIFY=SUCCESS", to="b@bad.example")
+    _, words, _, (one,), original = bounce(two_hops.hop)
+    assert (one["Final-Recipient"], one["Action"]) == ("rfc822; b@bad.example", "relayed")
+    assert one["Status"].startswith("2.")
+    assert "Handed to localhost" in words
+    # RET speaks of failures only (RFC 3461 4.3).
+    assert original.get_content_type() == "text/rfc822-headers"
+    assert two_hops.home.recipient("b@bad.example")["state"] == "delivered"
+
+    submit(two_hops.home, message(), to="nobody-asks@bad.example")
+    two_hops.home.wait_queue_empty()
+    assert len(two_hops.hop.messages) == 1
