@@ -50,7 +50,9 @@ uint64_t body_writer_size(const struct body_writer *w)
 
 static int no_room(struct err *err, const char *doing)
 {
-	return err_temp(err, "insufficient system storage", "%s: %s", doing, strerror(errno));
+	if (errno == ENOSPC || errno == EDQUOT || errno == ENOMEM)
+		return err_full(err, "%s: %s", doing, strerror(errno));
+	return err_temp(err, "temporary server trouble", "%s: %s", doing, strerror(errno));
 }
 
 static int memory_file(const char *name, struct err *err)
@@ -155,11 +157,13 @@ int body_from_str(struct str bytes, const char *name, struct err *err)
 	int fd = memory_file(name, err);
 	if (fd < 0)
 		return -1;
-	if (write_all(fd, bytes, err) != 0 || fcntl(fd, F_ADD_SEALS, SEALS) != 0) {
-		close(fd);
-		return err_temp(err, "insufficient system storage", "cannot make %s", name);
-	}
-	return fd;
+	int status = write_all(fd, bytes, err);
+	if (status == 0 && fcntl(fd, F_ADD_SEALS, SEALS) != 0)
+		status = no_room(err, name);
+	if (status == 0)
+		return fd;
+	close(fd);
+	return -1;
 }
 
 bool body_is_sealed(int fd)
