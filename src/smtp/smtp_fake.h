@@ -23,8 +23,7 @@ struct smtp_fake {
 	struct envelope envelope; /* of the last one; only numbers and enums are good afterwards */
 	struct envelope_recipient first;
 	bool has_8bit;
-	uint64_t session_id;
-	uint64_t record_id;
+	uint64_t session_id, record_id;
 	char record[32 * 1024]; /* events of the last record, one a line */
 };
 
