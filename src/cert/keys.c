@@ -20,6 +20,7 @@
 #include "cert/self_sign.h"
 #include "cert/sign_rule.h"
 #include "io/body.h"
+#include "io/fd.h"
 #include "io/fiber.h"
 
 enum { SIGNATURE_MAX = 512, /* RSA of 4096 bits */ TURN_MS = 10 };
@@ -83,19 +84,6 @@ void keys_close(struct keys *k)
 	free(k);
 }
 
-static int write_synced(int fd, struct str bytes)
-{
-	while (bytes.n > 0) {
-		ssize_t n = write(fd, bytes.p, bytes.n);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		bytes = str_skip(bytes, (size_t)n);
-	}
-	return fsync(fd);
-}
-
 /* K1: written under another name, synced, renamed, the folder synced. */
 static int write_file(struct keys *k, const char *name, struct str bytes, struct err *err)
 {
@@ -104,7 +92,7 @@ static int write_file(struct keys *k, const char *name, struct str bytes, struct
 	unlinkat(k->folder, temporary, 0);
 	int fd =
 		openat(k->folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	bool ok = fd >= 0 && fchmod(fd, 0600) == 0 && write_synced(fd, bytes) == 0;
+	bool ok = fd >= 0 && fchmod(fd, 0600) == 0 && fd_write_all(fd, bytes) == 0 && fsync(fd) == 0;
 	int why = errno;
 	if (fd >= 0 && close(fd) != 0 && ok) {
 		ok = false;

@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/socket.h"
 #include "cli/table.h"
+#include "io/fd.h"
 #include "store/admin.h"
 #include "store/store.h"
 
@@ -72,20 +73,12 @@ int cli_fail(const struct cli *c, const char *code, const char *fmt, ...)
 bool cli_read_file(struct cli *c, const char *path, size_t max, struct str *ret)
 {
 	struct buf b;
-	bool good = false;
-	buf_init(&b, max + 1);
+	buf_init(&b, max);
 	int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
-	for (char *room; fd >= 0 && !good && (room = buf_reserve(&b, 1));) {
-		ssize_t n = read(fd, room, b.cap - b.n);
-		if (n < 0 && errno != EINTR)
-			break;
-		if (n > 0)
-			b.n += (size_t)n;
-		good = n == 0;
-	}
+	bool good = fd >= 0 && fd_read_all(fd, &b) == 0;
 	if (good)
 		*ret = arena_dup(c->arena, buf_str(&b));
-	else if (fd >= 0 && b.n > max)
+	else if (errno == EFBIG)
 		cli_fail(c, "bad-file", "%s: more than %zu bytes", path, max);
 	else
 		cli_fail(c, "bad-file", "%s: %s", path, strerror(errno));

@@ -8,8 +8,9 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "io/fd.h"
 
-enum { ANSWER_MAX = 64 * 1024 * 1024, PIECE = 64 * 1024 };
+enum { ANSWER_MAX = 64 * 1024 * 1024 };
 
 /* Connects; the path of a socket is short, that of a home may not be, so the way goes through a
  * descriptor of the home. -1 with errno. */
@@ -45,24 +46,6 @@ static int send_all(int fd, struct str bytes)
 	return 0;
 }
 
-static int receive_all(int fd, struct buf *in)
-{
-	for (;;) {
-		char *room = buf_reserve(in, PIECE);
-		if (!room) {
-			errno = EMSGSIZE;
-			return -1;
-		}
-		ssize_t n = recv(fd, room, PIECE, 0);
-		if (n == 0)
-			return 0;
-		if (n < 0 && errno != EINTR)
-			return -1;
-		if (n > 0)
-			in->n += (size_t)n;
-	}
-}
-
 static int exchange(
 	int fd, const char *verb, struct str args, const struct str *raw, struct buf *answer)
 {
@@ -80,7 +63,7 @@ static int exchange(
 	int sent = send_all(fd, buf_str(&head)) < 0 ? -1 : send_all(fd, body);
 	int error = errno;
 	buf_done(&head);
-	if (receive_all(fd, answer) < 0)
+	if (fd_read_all(fd, answer) < 0)
 		return -1;
 	if (sent < 0 && answer->n == 0) {
 		errno = error;

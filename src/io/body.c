@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "io/fd.h"
 
 enum { GATHER = 64 * 1024, SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
 
@@ -55,23 +56,15 @@ static int no_room(struct err *err, const char *doing)
 	return err_temp(err, "temporary server trouble", "%s: %s", doing, strerror(errno));
 }
 
-static int memory_file(const char *name, struct err *err)
+int body_memory(const char *name, struct err *err)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	return fd >= 0 ? fd : no_room(err, "memfd_create");
 }
 
-static int write_all(int fd, struct str bytes, struct err *err)
+int body_seal(int fd, struct err *err)
 {
-	while (bytes.n > 0) {
-		ssize_t n = write(fd, bytes.p, bytes.n);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return no_room(err, "writing the message");
-		bytes = str_skip(bytes, (size_t)n);
-	}
-	return 0;
+	return fcntl(fd, F_ADD_SEALS, SEALS) == 0 ? 0 : no_room(err, "sealing");
 }
 
 /* From the memory file to a file of the spool. */
@@ -101,11 +94,11 @@ static int put(struct body_writer *w, struct str bytes, struct err *err)
 		if (move_to_spool(w, err) != 0)
 			return -1;
 	} else if (w->fd < 0) {
-		w->fd = memory_file("letter", err);
+		w->fd = body_memory("letter", err);
 		if (w->fd < 0)
 			return -1;
 	}
-	return write_all(w->fd, bytes, err);
+	return fd_write_all(w->fd, bytes) == 0 ? 0 : no_room(err, "writing the message");
 }
 
 int body_writer_add(struct body_writer *w, struct str bytes, struct err *err)
@@ -138,8 +131,8 @@ int body_writer_finish(struct body_writer *w, struct body *ret, struct err *err)
 	} else if (put(w, buf_str(&w->gathered), err) == 0) {
 		status = 0;
 	}
-	if (status == 0 && !w->spool && fcntl(w->fd, F_ADD_SEALS, SEALS) != 0)
-		status = no_room(err, "sealing the message");
+	if (status == 0 && !w->spool)
+		status = body_seal(w->fd, err);
 	if (status == 0) {
 		*ret = (struct body){.fd = w->fd, .size = w->size, .spool = w->spool};
 		if (w->spool) { /* no writer may be left when store takes it back */
@@ -154,12 +147,10 @@ int body_writer_finish(struct body_writer *w, struct body *ret, struct err *err)
 
 int body_from_str(struct str bytes, const char *name, struct err *err)
 {
-	int fd = memory_file(name, err);
+	int fd = body_memory(name, err);
 	if (fd < 0)
 		return -1;
-	int status = write_all(fd, bytes, err);
-	if (status == 0 && fcntl(fd, F_ADD_SEALS, SEALS) != 0)
-		status = no_room(err, name);
+	int status = fd_write_all(fd, bytes) == 0 ? body_seal(fd, err) : no_room(err, name);
 	if (status == 0)
 		return fd;
 	close(fd);

@@ -34,6 +34,9 @@ int body_writer_finish(struct body_writer *w, struct body *ret, struct err *err)
 /* Drops everything. NULL is allowed. */
 void body_writer_free(struct body_writer *w);
 
+/* A memfd that can still be written; body_seal() makes a body of it. -1 with *err. */
+int body_memory(const char *name, struct err *err);
+int body_seal(int fd, struct err *err);
 /* A sealed memfd with these contents, for asks that carry more than a packet. -1 with *err. */
 int body_from_str(struct str bytes, const char *name, struct err *err);
 /* A memfd sealed against writing, growing, shrinking and sealing. */

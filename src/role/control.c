@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -15,6 +14,8 @@
 #include "ask/questions.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/body.h"
+#include "io/fd.h"
 #include "io/fiber.h"
 #include "io/loop.h"
 #include "role/http_gate.h"
@@ -142,39 +143,24 @@ static struct str body_text(struct evbuffer *body, struct arena *arena)
 	return str_make(p, n);
 }
 
-static int write_all(int fd, const char *p, size_t n)
-{
-	while (n) {
-		ssize_t done = write(fd, p, n);
-		if (done < 0 && errno != EINTR)
-			return -1;
-		if (done > 0) {
-			p += done;
-			n -= (size_t)done;
-		}
-	}
-	return 0;
-}
-
 /* The body as a sealed memfd; its bytes, which may be a private key, are wiped from the buffer. (What
  * libevent moved while the buffer grew is out of reach.) -1: no descriptor to be had. */
 static int body_memfd(struct evbuffer *body)
 {
 	struct evbuffer_iovec extent[EXTENTS];
-	int fd = memfd_create("upload", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = body_memory("upload", NULL);
 	bool good = fd >= 0;
 	while (good && evbuffer_get_length(body) > 0) {
 		int n = evbuffer_peek(body, -1, NULL, extent, EXTENTS);
 		size_t taken = 0;
 		for (int i = 0; i < n && i < EXTENTS; i++) {
-			good = good && write_all(fd, extent[i].iov_base, extent[i].iov_len) == 0;
+			good = good && fd_write_all(fd, str_make(extent[i].iov_base, extent[i].iov_len)) == 0;
 			mem_wipe(extent[i].iov_base, extent[i].iov_len);
 			taken += extent[i].iov_len;
 		}
 		evbuffer_drain(body, taken);
 	}
-	if (good &&
-		fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0)
+	if (good && body_seal(fd, NULL) == 0)
 		return fd;
 	if (fd >= 0)
 		close(fd);

@@ -13,6 +13,7 @@
 #include "base/id.h"
 #include "base/mem.h"
 #include "base/vec.h"
+#include "io/fd.h"
 
 enum { DIR_CHARACTERS = 2, DIR_AT = 3, PATH_TEXT = DIR_CHARACTERS + 1 + ID_TEXT };
 
@@ -221,25 +222,12 @@ static void name_file(uint64_t id, char dst[PATH_TEXT])
 	snprintf(dst, PATH_TEXT, "%s/%s", dir, id_format(id, text));
 }
 
-static int write_all(int fd, struct str bytes)
-{
-	while (bytes.n) {
-		ssize_t n = write(fd, bytes.p, bytes.n);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -1;
-		bytes = str_skip(bytes, (size_t)n);
-	}
-	return 0;
-}
-
 int spool_make(struct spool *s, struct str contents, int *ret_fd, struct err *err)
 {
 	int fd = open_unnamed(s, err);
 	if (fd == -1)
 		return -1;
-	if (write_all(fd, contents) == -1) {
+	if (fd_write_all(fd, contents) == -1) {
 		fail(err, "write a body");
 		int code = errno;
 		close(fd);
