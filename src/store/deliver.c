@@ -103,8 +103,8 @@ static void ask_relay(struct attempt *a)
 		return;
 	/* Its end while our question was open, not an answer that says "later". */
 	if (status != 0 && (s->relay != relay || !ask_link_alive(relay))) {
-		a->undone = s->stopping;
-		a->relay_gone = !s->stopping;
+		a->undone = s->stopping || s->relay_leaves;
+		a->relay_gone = !a->undone;
 		return;
 	}
 	log_error(
@@ -370,7 +370,7 @@ void deliver_pump(void *arg)
 	struct store *s = arg;
 	struct queue_work work;
 	int64_t now = clock_wall_ms();
-	if (s->failed || s->stopping || !ask_link_alive(s->relay))
+	if (s->failed || s->stopping || s->relay_leaves || !ask_link_alive(s->relay))
 		return;
 	while (s->deliveries < DELIVERIES_MAX && queue_take(s->queue, now, QUEUE_TOGETHER, &work))
 		attempt_start(s, &work, false);

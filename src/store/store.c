@@ -227,7 +227,13 @@ void store_set_site(struct store *s, struct site *site)
 void store_set_relay(struct store *s, struct ask_link *relay)
 {
 	s->relay = relay;
+	s->relay_leaves = false;
 	deliver_kick(s);
+}
+
+void store_relay_leaves(struct store *s)
+{
+	s->relay_leaves = true;
 }
 
 void store_link_gone(struct store *s, const struct ask_link *link)

@@ -30,6 +30,9 @@ bool store_busy(const struct store *s);
 void store_set_site(struct store *s, struct site *site);
 /* Where due mail goes; NULL: nowhere for now. The link before must be dead or NULL. */
 void store_set_relay(struct store *s, struct ask_link *relay);
+/* Relay is being stopped on purpose: it gets nothing more, and what it still holds when its link ends
+ * waits for the next relay as if nothing had happened. */
+void store_relay_leaves(struct store *s);
 /* An edge link has ended: the spool files lent to it are dropped. */
 void store_link_gone(struct store *s, const struct ask_link *link);
 

@@ -28,7 +28,8 @@ struct stage {
 	unsigned attempts, recipients, running, most_running;
 	unsigned most_together; /* recipients in one attempt */
 	int delay_ms;
-	bool wrong_count; /* answers with one result too few */
+	bool wrong_count;  /* answers with one result too few */
+	bool leaves_first; /* says that it leaves before it goes */
 	char body[32];
 	uint64_t body_size;
 	char bounce[8192]; /* the last message with a null sender */
@@ -128,6 +129,8 @@ static void answer_relay(struct ask_question *q, void *arg)
 		fiber_sleep("in the fake relay", t->delay_ms);
 	t->running--;
 	if (str_starts(d.envelope.recipients[0].address, STR("die"))) {
+		if (t->leaves_first)
+			store_relay_leaves(t->store);
 		ask_link_free(t->relay);
 		t->relay = NULL;
 		return;

@@ -262,6 +262,26 @@ static void a_destination_has_so_many_attempts_at_a_time(void **state)
 	assert_int_equal(t->most_running, 3);
 }
 
+static void a_relay_that_is_stopped_has_not_died(void **state)
+{
+	struct stage *t = *state;
+	struct arena *arena = arena_new();
+	int ms = 50;
+	give(t, "die@example.org", 10);
+	start_relay(t);
+	store_relay_leaves(t->store);
+	run(pass_ms, &ms);
+	assert_int_equal(t->attempts, 0); /* it gets nothing more */
+	ask_link_free(t->relay);
+	start_relay(t);
+	t->leaves_first = true;
+	run(pass_ms, &ms);
+	assert_int_equal(t->attempts, 1);
+	assert_int_equal(number(t, "SELECT deaths FROM message"), 0);
+	assert_int_equal(state_of(t, 0, arena), RECIPIENT_READY);
+	arena_free(arena);
+}
+
 static void a_message_that_kills_relay_is_held(void **state)
 {
 	struct stage *t = *state;
@@ -412,6 +432,7 @@ int main(void)
 		TEST(what_waits_for_a_dead_destination_expires_too),
 		TEST(one_destination_gets_a_message_once),
 		TEST(a_destination_has_so_many_attempts_at_a_time),
+		TEST(a_relay_that_is_stopped_has_not_died),
 		TEST(a_message_that_kills_relay_is_held),
 		TEST(an_answer_that_does_not_fit_is_no_delivery),
 		TEST(an_administrator_holds_releases_and_removes),
