@@ -100,7 +100,7 @@ static int not_running(const struct cli *c)
 /* False after saying that there is nothing in the home to work on. */
 static bool has_installation(const struct cli *c)
 {
-	const char *site = arena_fmt(c->arena, "%s/site.db%c", c->home, 0).p;
+	const char *site = arena_fmt(c->arena, "%s/" SITE_DB "%c", c->home, 0).p;
 	if (access(site, F_OK) == 0)
 		return true;
 	if (errno == EACCES)

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "store/site.h"
 
 /* The supervisor stands beside us in a build folder (build/libexec/letterlock/serve), and next to the
  * folder of programs once installed (bin/, libexec/letterlock/). */
@@ -26,7 +27,7 @@ static const char *find_serve(struct cli *c)
 int cli_serve(struct cli *c)
 {
 	const char *walls = cli_value(c, "--walls");
-	const char *site = arena_fmt(c->arena, "%s/site.db%c", c->home, 0).p;
+	const char *site = arena_fmt(c->arena, "%s/" SITE_DB "%c", c->home, 0).p;
 	const char *serve = find_serve(c);
 	const char *argv[] = {
 		"letterlock-serve", "--home", c->home, walls ? "--walls" : NULL, walls, NULL};

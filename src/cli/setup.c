@@ -11,7 +11,7 @@
 
 enum { VALUE_MAX = 64 * 1024 };
 
-static const char *const folders[] = {"spool", "keys", "certs", "log"};
+static const char *const folders[] = {DATA_FOLDER, "spool", "keys", "certs", "log"};
 
 /* One setting to begin with, in normal form. */
 struct first {
@@ -83,7 +83,7 @@ static int make_folder(const struct cli *c, const char *path)
 static bool make_home(struct cli *c)
 {
 	struct stat st;
-	const char *site = arena_fmt(c->arena, "%s/site.db%c", c->home, 0).p;
+	const char *site = arena_fmt(c->arena, "%s/" SITE_DB "%c", c->home, 0).p;
 	if (lstat(site, &st) == 0) {
 		cli_fail(c, "exists",
 			"%s holds an installation already; nothing was changed (see it with: letterlock config "
@@ -134,7 +134,7 @@ static int make_databases(struct cli *c, const struct first *list, size_t n)
 	if (r == 0)
 		return CLI_DONE;
 	if (site)
-		unlink(arena_fmt(c->arena, "%s/site.db%c", c->home, 0).p);
+		unlink(arena_fmt(c->arena, "%s/" SITE_DB "%c", c->home, 0).p);
 	return cli_fail(c, "failed", "%s", err.log);
 }
 
@@ -162,8 +162,8 @@ static void show(const struct cli *c, const struct conf *conf)
 		return;
 	}
 	printf("Made the installation %s, for its owner only:\n", c->home);
-	printf("  site.db       settings (revision 1), domains, connectors, certificates\n");
-	printf("  node.db       the queue; large mail in spool/\n");
+	printf("  data/site.db  settings (revision 1), domains, connectors, certificates\n");
+	printf("  data/node.db  the queue; large mail in spool/\n");
 	printf("  keys/         private keys; the first one is made at the first start\n");
 	printf("  log/, certs/  logs, certificates to be picked up\n");
 	printf("It will serve as %.*s on\n", STR_ARG(conf->hostname));

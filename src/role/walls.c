@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "store/db.h"
 
 #define CAPABILITY(name) (UINT64_C(1) << (name))
 
@@ -23,9 +24,12 @@ static const struct walls walls_of_roles[] = {
 			CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SETGID) | CAPABILITY(CAP_SETPCAP),
 		.outlives = true},
 	{.role = "edge", .calls = CALLS_ACCEPT | CALLS_MEMFD},
-	/* SQLite stirs /dev/urandom into its names of temporary files. */
+	/* The databases stand in a folder of their own and not in the home, because Landlock grants a
+	 * folder with all below it and takes nothing out again: a store that may make a journal in the
+	 * home could read keys/. SQLite stirs /dev/urandom into its names of temporary files. */
 	{.role = "store",
-		.paths = {{"", SANDBOX_READ | SANDBOX_WRITE}, {"/dev/urandom", SANDBOX_READ}},
+		.paths = {{DATA_FOLDER, SANDBOX_READ | SANDBOX_WRITE},
+			{"spool", SANDBOX_READ | SANDBOX_WRITE}, {"/dev/urandom", SANDBOX_READ}},
 		.calls = CALLS_FILES | CALLS_MEMFD | CALLS_THREADS},
 	{.role = "relay", .net = SANDBOX_NET_CONNECT, .calls = CALLS_CONNECT | CALLS_MEMFD},
 	{.role = "keys",

@@ -38,11 +38,19 @@ static long open_in_home(const char *name, int flags)
 }
 static long read_database(void)
 {
-	return open_in_home("site.db", O_RDONLY);
+	return open_in_home("data/site.db", O_RDONLY);
 }
 static long make_file(void)
 {
 	return open_in_home("spool/new", O_RDWR | O_CREAT);
+}
+static long make_journal(void)
+{
+	return open_in_home("data/site.db-journal", O_RDWR | O_CREAT);
+}
+static long read_lock(void)
+{
+	return open_in_home("lock", O_RDONLY);
 }
 static long read_key(void)
 {
@@ -137,9 +145,11 @@ static const struct {
 	unsigned may;
 } table[] = {
 	{"read a database", read_database, SERVE | STORE},
+	{"make a journal beside a database", make_journal, SERVE | STORE},
 	{"make a file in the spool", make_file, SERVE | STORE},
-	{"make a key file", make_key, SERVE | STORE | KEYS},
-	{"read a key file", read_key, SERVE | STORE | KEYS},
+	{"make a key file", make_key, SERVE | KEYS},
+	{"read a key file", read_key, SERVE | KEYS},
+	{"read a file of the home itself", read_lock, SERVE},
 	{"read a file outside the home", read_passwords, SERVE},
 	{"write outside the home", write_outside, 0},
 	{"dial out", dial, SERVE | RELAY},
@@ -233,17 +243,17 @@ static void test_unknown_role_does_not_start(void **state)
 static int set_up(void **state)
 {
 	(void)state;
-	static const char *const files[] = {"site.db", "keys/key"};
-	static const char *const folders[] = {"keys", "spool"};
+	static const char *const files[] = {"data/site.db", "keys/key", "lock"};
+	static const char *const folders[] = {"data", "keys", "spool"};
 	char path[200];
 	if (!mkdtemp(home) || chmod(home, 0711) < 0)
 		return -1;
-	for (int i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
 		snprintf(path, sizeof path, "%s/%s", home, folders[i]);
 		if (mkdir(path, 0711) < 0)
 			return -1;
 	}
-	for (int i = 0; i < 2; i++)
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
 		close((int)open_in_home(files[i], O_RDWR | O_CREAT));
 	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof sa;
@@ -262,8 +272,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	static const char *const names[] = {
-		"site.db", "keys/key", "keys/new", "spool/new", "keys", "spool", ""};
+	static const char *const names[] = {"data/site.db", "data/site.db-journal", "keys/key",
+		"keys/new", "spool/new", "lock", "data", "keys", "spool", ""};
 	char path[200];
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		snprintf(path, sizeof path, "%s/%s", home, names[i]);

@@ -1,9 +1,14 @@
 #include "store/db.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/arena.h"
 #include "base/mem.h"
 #include "base/vec.h"
 
@@ -94,6 +99,38 @@ static const char shared_pragmas[] = "PRAGMA journal_mode = DELETE;"
 									 "PRAGMA foreign_keys = ON;";
 static const char reader_pragmas[] = "PRAGMA wal_autocheckpoint = 0;"
 									 "PRAGMA query_only = ON;";
+
+static int sync_path(const char *path, struct err *err)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool ok = fd >= 0 && fsync(fd) == 0;
+	if (!ok)
+		err_temp(err, "temporary server trouble", "sync of %s: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return ok ? 0 : -1;
+}
+
+int db_sync_folder(const char *home, struct err *err)
+{
+	struct arena *arena = arena_new();
+	int failed = sync_path(arena_fmt(arena, "%s/" DATA_FOLDER, home).p, err);
+	arena_free(arena);
+	return failed;
+}
+
+int db_make_folder(const char *home, struct err *err)
+{
+	struct arena *arena = arena_new();
+	const char *path = arena_fmt(arena, "%s/" DATA_FOLDER, home).p;
+	int failed = 0;
+	if (mkdir(path, 0700) == 0)
+		failed = sync_path(home, err);
+	else if (errno != EEXIST)
+		failed = err_temp(err, "temporary server trouble", "%s: %s", path, strerror(errno));
+	arena_free(arena);
+	return failed;
+}
 
 struct db *db_open(const char *path, enum db_mode mode, struct err *err)
 {

@@ -15,6 +15,9 @@
 struct db;
 struct db_query;
 
+/* Below the home: the databases, and all that the walls of `store` open to it beside the spool. */
+#define DATA_FOLDER "data"
+
 enum db_mode {
 	DB_WRITER, /* makes the file if there is none; WAL, every commit synced */
 	DB_READER, /* query_only */
@@ -32,6 +35,10 @@ enum db_failure {
 
 /* NULL with *err (ERR_TEMP). */
 struct db *db_open(const char *path, enum db_mode mode, struct err *err);
+/* Makes HOME/data, synced, if it is not there. 0, or -1 with *err (ERR_TEMP). */
+int db_make_folder(const char *home, struct err *err);
+/* Syncs it: the names of new files in it survive a power cut. 0, or -1 with *err (ERR_TEMP). */
+int db_sync_folder(const char *home, struct err *err);
 /* NULL is allowed. Does not checkpoint. */
 void db_close(struct db *d);
 enum db_failure db_failure(const struct db *d);

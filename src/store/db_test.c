@@ -102,7 +102,8 @@ static void what_is_no_database_is_refused(void **state)
 	struct stage *t = *state;
 	struct err err = {0};
 	char path[100];
-	snprintf(path, sizeof path, "%s/node.db", t->home);
+	snprintf(path, sizeof path, "%s/" NODE_DB, t->home);
+	assert_int_equal(db_make_folder(t->home, &err), 0);
 	int fd = open(path, O_WRONLY | O_CREAT, 0600);
 	for (int i = 0; i < 200; i++)
 		assert_int_equal(write(fd, "this is no database, but long enough to be one", 46), 46);

@@ -36,17 +36,6 @@ bool recipient_state_parse(struct str s, enum recipient_state *ret)
 }
 
 /* The name of a new database must survive a power cut as its contents do. */
-static int sync_folder(const char *home, struct err *err)
-{
-	int fd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool ok = fd >= 0 && fsync(fd) == 0;
-	if (!ok)
-		err_temp(err, "temporary server trouble", "sync of %s: %s", home, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return ok ? 0 : -1;
-}
-
 static int make_tables(struct db *d, const char *home, struct err *err)
 {
 	char version[64];
@@ -57,7 +46,7 @@ static int make_tables(struct db *d, const char *home, struct err *err)
 		db_exec(d, "ROLLBACK", NULL);
 		return -1;
 	}
-	return sync_folder(home, err);
+	return db_sync_folder(home, err);
 }
 
 static int check_version(
@@ -79,7 +68,7 @@ static struct db *open_checked(const char *home, enum db_mode mode, struct err *
 	struct buf path;
 	buf_init(&path, PATH_MAX);
 	struct db *d = NULL;
-	if (!buf_addf(&path, "%s/node.db", home))
+	if (!buf_addf(&path, "%s/" NODE_DB, home))
 		err_perm(err, "temporary server trouble", "path of the home is too long: %s", home);
 	else
 		d = db_open(buf_c(&path), mode, err);
@@ -93,7 +82,7 @@ static struct db *open_checked(const char *home, enum db_mode mode, struct err *
 
 struct db *node_db_open(const char *home, struct err *err)
 {
-	return open_checked(home, DB_WRITER, err);
+	return db_make_folder(home, err) == 0 ? open_checked(home, DB_WRITER, err) : NULL;
 }
 
 struct db *node_db_open_reader(const char *home, struct err *err)

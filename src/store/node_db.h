@@ -6,6 +6,8 @@
 
 #include "store/db.h"
 
+#define NODE_DB DATA_FOLDER "/node.db" /* below the home */
+
 /* States of a recipient as stored (doc/QUEUE.md). Numbers never change. "Active" (in the hands of
  * relay) is known to the queue only. */
 enum recipient_state {
@@ -30,10 +32,10 @@ bool recipient_state_parse(struct str s, enum recipient_state *ret);
 /* Where a body is (message.body_kind). */
 enum body_kind { BODY_ROW, BODY_FILE, BODY_GONE };
 
-/* Opens HOME/node.db for the writer; makes it and its tables if need be. Refuses a database of a
+/* Opens HOME/data/node.db for the writer; makes it and its tables if need be. Refuses a database of a
  * newer program (ERR_PERM). NULL with *err. */
 struct db *node_db_open(const char *home, struct err *err);
-/* A reader of an existing HOME/node.db. */
+/* A reader of an existing HOME/data/node.db. */
 struct db *node_db_open_reader(const char *home, struct err *err);
 
 #endif

@@ -56,12 +56,12 @@ struct site_db {
 	char by_text[64];
 };
 
-/* HOME/site.db; freed by the caller. */
+/* HOME/data/site.db; freed by the caller. */
 static char *path_of(const char *home)
 {
-	size_t n = strlen(home) + sizeof "/site.db";
+	size_t n = strlen(home) + sizeof "/" SITE_DB;
 	char *path = mem_new(n);
-	snprintf(path, n, "%s/site.db", home);
+	snprintf(path, n, "%s/" SITE_DB, home);
 	return path;
 }
 
@@ -130,7 +130,7 @@ struct site_db *site_db_open(const char *home, struct err *err)
 	struct site_db *s = NULL;
 	if (access(path, F_OK) < 0)
 		err_say(err,
-			"%s holds no installation (no site.db); make one with: letterlock setup --home %s "
+			"%s holds no installation (no " SITE_DB "); make one with: letterlock setup --home %s "
 			"--hostname NAME",
 			home, home);
 	else
@@ -158,12 +158,14 @@ struct site_db *site_db_create(const char *home, struct err *err)
 {
 	char *path = path_of(home);
 	struct site_db *s = NULL;
-	int fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		err_say(err, "%s: %s", path, strerror(errno));
-	} else {
-		close(fd);
-		s = open_db(path, err);
+	if (db_make_folder(home, err) == 0) {
+		int fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+		if (fd < 0) {
+			err_say(err, "%s: %s", path, strerror(errno));
+		} else {
+			close(fd);
+			s = open_db(path, err);
+		}
 	}
 	if (s && make_tables(s, err) < 0) {
 		site_db_close(s);

@@ -11,6 +11,7 @@
 #include "ask/ask_keys.h"
 #include "conf/conf.h"
 #include "mail/route.h"
+#include "store/db.h"
 
 struct site_certificate {
 	uint64_t id;                    /* its generation too: a higher one is newer */
@@ -54,10 +55,12 @@ const struct route_domain *site_domain(const struct site *s, struct str name);
 const struct route_connector *site_connector(const struct site *s, struct str name);
 
 /* ---- the database */
+/* Below the home. Where there is one, there is an installation. */
+#define SITE_DB DATA_FOLDER "/site.db"
 struct site_db;
-/* Opens HOME/site.db, which must be there (created by site_db_create()). NULL with *err. */
+/* Opens HOME/data/site.db, which must be there (created by site_db_create()). NULL with *err. */
 struct site_db *site_db_open(const char *home, struct err *err);
-/* Makes HOME/site.db with its tables; refuses one that is there. */
+/* Makes HOME/data/site.db with its tables; refuses one that is there. */
 struct site_db *site_db_create(const char *home, struct err *err);
 void site_db_close(struct site_db *db);
 /* All of it as a new struct site with one holder. Inside a change: as it will be. */

@@ -27,7 +27,7 @@ static int set_up(void **state)
 	assert_non_null(mkdtemp(f->home));
 	f->db = site_db_create(f->home, &err);
 	assert_non_null(f->db);
-	snprintf(path, sizeof path, "%s/site.db", f->home);
+	snprintf(path, sizeof path, "%s/" SITE_DB, f->home);
 	f->editor = db_open(path, DB_SHARED, &err);
 	assert_non_null(f->editor);
 	*state = f;
@@ -40,8 +40,10 @@ static int tear_down(void **state)
 	char path[96];
 	db_close(f->editor);
 	site_db_close(f->db);
-	snprintf(path, sizeof path, "%s/site.db", f->home);
+	snprintf(path, sizeof path, "%s/" SITE_DB, f->home);
 	unlink(path);
+	snprintf(path, sizeof path, "%s/" DATA_FOLDER, f->home);
+	rmdir(path);
 	rmdir(f->home);
 	free(f);
 	return 0;

@@ -125,10 +125,10 @@ static int look_for_queue(const char *home, struct err *err)
 	struct stat st;
 	struct arena *arena = arena_new();
 	int result = 0;
-	if (stat(arena_fmt(arena, "%s/site.db", home).p, &st) == 0 &&
-		stat(arena_fmt(arena, "%s/node.db", home).p, &st) != 0)
+	if (stat(arena_fmt(arena, "%s/" SITE_DB, home).p, &st) == 0 &&
+		stat(arena_fmt(arena, "%s/" NODE_DB, home).p, &st) != 0)
 		result = err_say(err,
-			"%s/node.db, which holds the queue: %s. Put it back; only to begin with an empty "
+			"%s/" NODE_DB ", which holds the queue: %s. Put it back; only to begin with an empty "
 			"queue, "
 			"make an empty file of that name",
 			home, strerror(errno));

@@ -614,9 +614,9 @@ struct writer *writer_new(const char *home, struct spool *spool,
 	jobs_init(&w->finished);
 	vec_init(&w->unlinks, sizeof(uint64_t));
 	init_locks(w);
-	size_t path_size = strlen(home) + sizeof "/reserve";
+	size_t path_size = strlen(home) + sizeof "/" DATA_FOLDER "/reserve";
 	w->reserve_path = mem_new(path_size);
-	snprintf(w->reserve_path, path_size, "%s/reserve", home);
+	snprintf(w->reserve_path, path_size, "%s/" DATA_FOLDER "/reserve", home);
 	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	w->db = node_db_open(home, err);
 	if (w->wake_fd == -1 && w->db)

@@ -315,7 +315,7 @@ static bool reserve_there(struct stage *t)
 {
 	char path[100];
 	struct stat st;
-	snprintf(path, sizeof path, "%s/reserve", t->home);
+	snprintf(path, sizeof path, "%s/" DATA_FOLDER "/reserve", t->home);
 	return stat(path, &st) == 0 && st.st_blocks > 0;
 }
 
@@ -370,7 +370,7 @@ static off_t size_of(struct stage *t, const char *name)
 {
 	char path[100];
 	struct stat st;
-	snprintf(path, sizeof path, "%s/%s", t->home, name);
+	snprintf(path, sizeof path, "%s/" DATA_FOLDER "/%s", t->home, name);
 	assert_int_equal(stat(path, &st), 0);
 	return st.st_size;
 }

@@ -12,7 +12,7 @@ FOLDER, MAKE, MKDIR, WRITE, TRUNCATE, SYNC, LINK, UNLINK, MARK = range(1, 10)
 SECTOR = 512
 
 #: Kinds of syncs: taking out any one of them must lose something (test_powercut.py).
-SYNC_KINDS = ("body", "directory", "spool", "home", "wal", "database")
+SYNC_KINDS = ("body", "directory", "spool", "home", "data", "wal", "database")
 
 
 def read_log(path):
@@ -167,7 +167,7 @@ class Disk:
 
     def sync_kind(self, entry):
         if isinstance(entry, Folder):
-            return {"": "home", "spool": "spool"}.get(entry.name, "directory")
+            return {"": "home", "spool": "spool", "data": "data"}.get(entry.name, "directory")
         if entry.name.endswith("-wal"):
             return "wal"
         return "database" if entry.name.startswith("node.db") else "body"
