@@ -84,6 +84,11 @@ void *arena_alloc(struct arena *a, size_t size)
 	return p;
 }
 
+struct str arena_lower(struct arena *a, struct str s)
+{
+	return str_lower(s, arena_dup_c(a, s));
+}
+
 char *arena_dup_c(struct arena *a, struct str s)
 {
 	char *p = arena_alloc(a, s.n + 1);

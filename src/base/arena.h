@@ -16,6 +16,8 @@ void arena_reset(struct arena *a);
 /* Zeroed, aligned for any type. */
 void *arena_alloc(struct arena *a, size_t size);
 struct str arena_dup(struct arena *a, struct str s);
+/* A copy in lower case. */
+struct str arena_lower(struct arena *a, struct str s);
 /* NUL-terminated copy. */
 char *arena_dup_c(struct arena *a, struct str s);
 struct str arena_fmt(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

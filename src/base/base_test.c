@@ -57,6 +57,8 @@ static void str_knows_characters(void **state)
 		str_is_print(STR("a\tb")) || str_is_print(STR("\x7f")) || str_is_print(STR("\xc3")));
 	assert_true(str_is_graph(STR("!a~")) && str_is_graph(STR("")));
 	assert_false(str_is_graph(STR("a b")) || str_is_graph(STR("a\n")));
+	char lower[] = "A.Z[\xc4";
+	assert_true(str_eq(str_lower(str_from_c(lower), lower), STR("a.z[\xc4")));
 	char forged[] = "a\r\nb\0c\x7f \xc3\xbc";
 	ascii_clean(forged, sizeof forged - 1);
 	assert_string_equal(forged, "a??b?c? \xc3\xbc");

@@ -141,6 +141,13 @@ char *str_to_c(struct str s, char *dst, size_t size)
 	return dst;
 }
 
+struct str str_lower(struct str s, char *dst)
+{
+	for (size_t i = 0; i < s.n; i++)
+		dst[i] = ascii_lower(s.p[i]);
+	return str_make(dst, s.n);
+}
+
 void ascii_clean(char *p, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

@@ -58,6 +58,9 @@ bool str_to_u64(struct str s, uint64_t max, uint64_t *ret);
 /* Copies into `dst`, cut if need be, and ends it with NUL. Returns `dst`. */
 char *str_to_c(struct str s, char *dst, size_t size);
 
+/* The bytes of `s` in lower case into dst, which may be where they stand; what stands in dst then.
+ * Without a NUL. */
+struct str str_lower(struct str s, char *dst);
 /* Control characters become '?', in place: what came from outside shall not forge a line. */
 void ascii_clean(char *p, size_t n);
 

@@ -67,7 +67,7 @@ bool certificate_issued_by(X509 *c, X509 *issuer)
 	return yes;
 }
 
-static bool is_host_name(struct str s)
+bool certificate_is_name(struct str s)
 {
 	return domain_name_dns_ok(str_starts(s, STR("*.")) ? str_skip(s, 2) : s);
 }
@@ -82,15 +82,13 @@ struct str certificate_names(const X509 *c, struct arena *arena)
 		if (name->type != GEN_DNS)
 			continue;
 		struct str s = certificate_string(name->d.dNSName);
-		if (!is_host_name(s) || names.n + s.n + 1 > NAMES_MAX)
+		if (!certificate_is_name(s) || names.n + s.n + 1 > NAMES_MAX)
 			continue;
 		buf_addf(&names, "%s%.*s", names.n ? " " : "", STR_ARG(s));
 	}
 	GENERAL_NAMES_free(all);
 	ERR_clear_error();
-	for (size_t i = 0; i < names.n; i++)
-		names.p[i] = ascii_lower(names.p[i]);
-	struct str ret = arena_dup(arena, buf_str(&names));
+	struct str ret = arena_lower(arena, buf_str(&names));
 	buf_done(&names);
 	return ret;
 }

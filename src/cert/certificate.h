@@ -24,6 +24,8 @@ bool certificate_self_signed(X509 *c);
 /* True if `issuer` signed `c`: the names, key identifiers and usage allow it, and the signature fits
  * (two certificate authorities may have one name). */
 bool certificate_issued_by(X509 *c, X509 *issuer);
+/* A name of domain_name_dns_ok(), or such a one behind "*.". */
+bool certificate_is_name(struct str s);
 /* dNSName entries of subjectAltName in lower case, separated by blanks; what is no host name is left
  * out. If there is no subjectAltName at all: empty, the common name does not count (RFC 9525 2). */
 struct str certificate_names(const X509 *c, struct arena *arena);

@@ -62,8 +62,7 @@ char *key_type(const EVP_PKEY *key, char dst[KEY_TYPE_TEXT])
 		snprintf(dst, KEY_TYPE_TEXT, "rsa%d", EVP_PKEY_get_bits(key));
 	else
 		snprintf(dst, KEY_TYPE_TEXT, "%.*s", KEY_TYPE_TEXT - 1, name ? name : "unknown");
-	for (char *p = dst; *p; p++)
-		*p = ascii_lower(*p);
+	str_lower(str_from_c(dst), dst);
 	ERR_clear_error();
 	return dst;
 }

@@ -277,13 +277,9 @@ static void name_by_common_name(struct pile_blocks *b, X509 *leaf, struct certif
 	ERR_clear_error();
 	if (facts->names.n > 0 || n <= 0)
 		return;
-	for (int i = 0; i < n; i++) {
-		name[i] = ascii_lower(name[i]);
-		if (!ascii_is_alpha(name[i]) && !ascii_is_digit(name[i]) && name[i] != '-' &&
-			name[i] != '.' && name[i] != '*')
-			return;
-	}
-	facts->names = arena_dup(b->arena, str_make(name, (size_t)n));
+	if (!certificate_is_name(str_make(name, (size_t)n)))
+		return;
+	facts->names = arena_lower(b->arena, str_make(name, (size_t)n));
 	pile_finding(b,
 		"the certificate names \"%.*s\" only as common name, not in subjectAltName: "
 		"peers that check names will refuse it",

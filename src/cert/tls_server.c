@@ -13,6 +13,7 @@
 #include "cert/provider.h"
 #include "cert/tls.h"
 #include "cert/tls_context.h"
+#include "wire/domain_name.h"
 
 /* Host names in lower case, wildcards with their "*", to contexts. Freed with the first context;
  * holds the others. */
@@ -44,13 +45,10 @@ static void free_table(
 static SSL_CTX *table_find(const struct sni_table *t, struct str host)
 {
 	char name[256];
-	if (host.n > 0 && host.p[host.n - 1] == '.')
-		host.n--;
+	host = domain_name_trim_dot(host);
 	if (host.n == 0 || host.n >= sizeof name)
 		return NULL;
-	for (size_t i = 0; i < host.n; i++)
-		name[i] = ascii_lower(host.p[i]);
-	SSL_CTX *found = map_get(t->names, str_make(name, host.n));
+	SSL_CTX *found = map_get(t->names, str_lower(host, name));
 	ptrdiff_t dot = str_find(host, '.');
 	if (found || dot < 1)
 		return found;
@@ -77,9 +75,7 @@ static void table_add(struct sni_table *t, struct str names, SSL_CTX *ctx)
 		char lower[256];
 		if (name.n == 0 || name.n >= sizeof lower)
 			continue;
-		for (size_t i = 0; i < name.n; i++)
-			lower[i] = ascii_lower(name.p[i]);
-		struct str key = str_make(lower, name.n);
+		struct str key = str_lower(name, lower);
 		if (!map_get(t->names, key))
 			map_put(t->names, key, ctx);
 	}

@@ -3,12 +3,6 @@
 #include "base/clock.h"
 #include "cli/table.h"
 
-static bool is(const json_t *object, const char *member, const char *value)
-{
-	const char *text = json_string_value(json_object_get(object, member));
-	return text && strcmp(text, value) == 0;
-}
-
 void mail_print_state(FILE *to, struct str state)
 {
 	enum style style = STYLE_BOLD;
@@ -26,9 +20,9 @@ void mail_print_state(FILE *to, struct str state)
 struct str mail_next_try(struct cli *c, const json_t *r, int64_t now_ms)
 {
 	int64_t at = text_time_ms(text_of(c->arena, r, "next_try"));
-	if (is(r, "state", "active"))
+	if (text_is(r, "state", "active"))
 		return STR("at work");
-	if (is(r, "state", "ready") && at <= now_ms)
+	if (text_is(r, "state", "ready") && at <= now_ms)
 		return STR("now");
 	if (at == 0)
 		return STR("");
@@ -52,7 +46,7 @@ static struct str said(struct cli *c, const json_t *r)
 struct str mail_reason(struct cli *c, const json_t *r)
 {
 	struct str text = said(c, r), id = text_of(c->arena, json_object_get(r, "cause"), "id");
-	if (is(r, "state", "delivered"))
+	if (text_is(r, "state", "delivered"))
 		return text;
 	if (id.n && text.n)
 		return arena_fmt(c->arena, "%.*s: %.*s", STR_ARG(id), STR_ARG(text));
@@ -166,7 +160,7 @@ void mail_print_recipients(struct cli *c, const json_t *m, const json_t *told)
 		mail_print_state(stdout, text_of(c->arena, r, "state"));
 		if (attempts)
 			printf(" after %lld attempt%s", attempts, attempts == 1 ? "" : "s");
-		if (next.n && !is(r, "state", "active"))
+		if (next.n && !text_is(r, "state", "active"))
 			printf(", next try %.*s", STR_ARG(next));
 		if (way.n)
 			printf(" (%.*s)", STR_ARG(way));

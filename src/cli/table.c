@@ -69,6 +69,12 @@ struct str text_of(struct arena *arena, const json_t *object, const char *member
 	return str_make("", 0);
 }
 
+bool text_is(const json_t *object, const char *member, const char *value)
+{
+	const char *text = json_string_value(json_object_get(object, member));
+	return text && strcmp(text, value) == 0;
+}
+
 struct str text_size(struct arena *arena, int64_t bytes)
 {
 	static const char *const units[] = {"B", "KB", "MB", "GB", "TB"};

@@ -33,6 +33,8 @@ void table_print(const struct table *t, FILE *to);
 struct str text_clean(struct arena *arena, struct str s);
 /* A member of an object as clean text: "" if it is missing or null; numbers in digits. */
 struct str text_of(struct arena *arena, const json_t *object, const char *member);
+/* A member of an object is this text. */
+bool text_is(const json_t *object, const char *member, const char *value);
 /* "512 B", "4.0 KB", "1.2 MB" */
 struct str text_size(struct arena *arena, int64_t bytes);
 /* "5s", "12m", "3h", "4d"; never negative. */

@@ -3,12 +3,6 @@
 #include "cli/mail.h"
 #include "cli/table.h"
 
-static bool is(const json_t *object, const char *member, const char *value)
-{
-	const char *text = json_string_value(json_object_get(object, member));
-	return text && strcmp(text, value) == 0;
-}
-
 /* ---- the dialogue */
 
 /* How an event is marked at the left of its line: who said it, or what it is. */
@@ -24,12 +18,12 @@ static const char *mark(const json_t *event)
 		{"verdict", "verdict"},
 		{"error", "error"},
 	};
-	if (is(event, "kind", "sent"))
+	if (text_is(event, "kind", "sent"))
 		return "we say";
-	if (is(event, "kind", "received"))
+	if (text_is(event, "kind", "received"))
 		return "they say";
 	for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
-		if (is(event, "kind", marks[i].kind))
+		if (text_is(event, "kind", marks[i].kind))
 			return marks[i].mark;
 	return "";
 }
@@ -37,13 +31,13 @@ static const char *mark(const json_t *event)
 static void print_event(struct cli *c, const json_t *event)
 {
 	enum { INDENT = 24 };
-	bool bad = is(event, "kind", "error");
+	bool bad = text_is(event, "kind", "error");
 	printf("  %+8lld ms  ", (long long)json_integer_value(json_object_get(event, "ms")));
 	if (bad)
 		style_begin(stdout, STYLE_BAD);
-	else if (is(event, "kind", "verdict"))
+	else if (text_is(event, "kind", "verdict"))
 		style_begin(stdout, STYLE_BOLD);
-	else if (is(event, "kind", "dns") || is(event, "kind", "certificate"))
+	else if (text_is(event, "kind", "dns") || text_is(event, "kind", "certificate"))
 		style_begin(stdout, STYLE_DIM);
 	printf("%-9s", mark(event));
 	text_wrap(stdout, INDENT, INDENT + 2, text_of(c->arena, event, "text"));
@@ -54,7 +48,7 @@ static void print_record(struct cli *c, const json_t *record, int attempt)
 {
 	size_t i;
 	json_t *event;
-	bool session = is(record, "kind", "session");
+	bool session = text_is(record, "kind", "session");
 	long long dropped = json_integer_value(json_object_get(record, "events_dropped"));
 	putchar('\n');
 	style_begin(stdout, STYLE_BOLD);
@@ -77,7 +71,7 @@ static void print_records(struct cli *c, const json_t *records)
 	int attempts = 0;
 	json_array_foreach((json_t *)records, i, record)
 	{
-		if (is(record, "kind", "attempt"))
+		if (text_is(record, "kind", "attempt"))
 			attempts++;
 		print_record(c, record, attempts);
 	}
@@ -87,8 +81,8 @@ static void print_records(struct cli *c, const json_t *records)
 
 static bool final(const json_t *recipient)
 {
-	return is(recipient, "state", "delivered") || is(recipient, "state", "bounced") ||
-		is(recipient, "state", "removed") || is(recipient, "state", "expired");
+	return text_is(recipient, "state", "delivered") || text_is(recipient, "state", "bounced") ||
+		text_is(recipient, "state", "removed") || text_is(recipient, "state", "expired");
 }
 
 /* "Not relayed yet: 2 of 3 recipients wait." */
@@ -99,7 +93,7 @@ static void print_verdict(const json_t *message)
 	json_array_foreach(list, i, r)
 	{
 		waiting += !final(r);
-		delivered += is(r, "state", "delivered");
+		delivered += text_is(r, "state", "delivered");
 	}
 	size_t n = json_array_size(list);
 	if (waiting) {
@@ -123,7 +117,8 @@ static const json_t *held_up(const json_t *message)
 	size_t i;
 	json_t *r, *cause = json_object_get(message, "cause");
 	json_array_foreach(json_object_get(message, "recipients"), i, r) if (json_is_object(cause) &&
-		json_equal(json_object_get(r, "cause"), cause) && !is(r, "state", "delivered")) return r;
+		json_equal(json_object_get(r, "cause"), cause) &&
+		!text_is(r, "state", "delivered")) return r;
 	return NULL;
 }
 

@@ -68,10 +68,7 @@ int value_hostname(struct str s, struct arena *arena, struct str *ret, struct er
 			"%s is not a host name; write letters, digits and hyphens between dots, such as "
 			"mail.example.org",
 			value_quote(s, quoted));
-	char *name = arena_dup_c(arena, s);
-	for (size_t i = 0; i < s.n; i++)
-		name[i] = ascii_lower(name[i]);
-	*ret = str_make(name, s.n);
+	*ret = arena_lower(arena, s);
 	return 0;
 }
 

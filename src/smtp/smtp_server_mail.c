@@ -55,8 +55,8 @@ static void free_seen(void *seen)
 static struct str recipient_key(struct smtp_session *c, struct str address)
 {
 	char *key = arena_dup_c(c->command_arena, address);
-	for (ptrdiff_t i = str_rfind(address, '@'); key[i]; i++)
-		key[i] = ascii_lower(key[i]);
+	size_t at = (size_t)(str_rfind(address, '@') + 1);
+	str_lower(str_skip(address, at), key + at);
 	return str_make(key, address.n);
 }
 

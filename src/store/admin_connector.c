@@ -23,14 +23,6 @@ static unsigned count(struct str in, struct str what)
 	return n;
 }
 
-static struct str lower(struct admin_call *c, struct str s)
-{
-	char *p = arena_dup_c(c->arena, s);
-	for (size_t i = 0; i < s.n; i++)
-		p[i] = ascii_lower(p[i]);
-	return str_make(p, s.n);
-}
-
 /* Letters, digits, dots, hyphens and underscores, so that a name is one word on every screen. */
 static bool name_ok(struct str name)
 {
@@ -42,7 +34,7 @@ static bool name_ok(struct str name)
 
 static bool host_name_argument(struct admin_call *c, const char *field, struct str *ret)
 {
-	*ret = lower(c, domain_name_trim_dot(admin_text(c, field)));
+	*ret = arena_lower(c->arena, domain_name_trim_dot(admin_text(c, field)));
 	if (!admin_given(c, field) || domain_name_ok(*ret))
 		return true;
 	admin_refuse(c, 400, "bad-value", field, "\"%.*s\" is not a host name, such as mx.example.org",
@@ -76,7 +68,7 @@ static bool take_arguments(struct admin_call *c, struct route_connector *ret)
 {
 	struct route_target target;
 	struct err err = {0};
-	ret->name = lower(c, admin_text(c, "name"));
+	ret->name = arena_lower(c->arena, admin_text(c, "name"));
 	if (!name_ok(ret->name)) {
 		admin_refuse(c, 400, "bad-value", "name",
 			"a connector's name is 1 to %d letters, digits, dots, hyphens or underscores",
@@ -89,8 +81,9 @@ static bool take_arguments(struct admin_call *c, struct route_connector *ret)
 	}
 	ret->host = target.host;
 	ret->port = target.port;
-	ret->for_domain =
-		admin_given(c, "for") ? lower(c, domain_name_trim_dot(admin_text(c, "for"))) : STR("*");
+	ret->for_domain = admin_given(c, "for")
+		? arena_lower(c->arena, domain_name_trim_dot(admin_text(c, "for")))
+		: STR("*");
 	if (!str_eq(ret->for_domain, STR("*")) && !domain_name_ok(ret->for_domain)) {
 		admin_refuse(c, 400, "bad-value", "for",
 			"\"%.*s\" is neither a domain name nor \"*\" (all domains)",
@@ -187,7 +180,7 @@ json_t *admin_connector_show(struct admin_call *c)
 
 json_t *admin_connector_remove(struct admin_call *c)
 {
-	struct str name = lower(c, admin_text(c, "name"));
+	struct str name = arena_lower(c->arena, admin_text(c, "name"));
 	struct err err = {0};
 	if (admin_begin(c) < 0)
 		return NULL;

@@ -9,7 +9,6 @@ enum { TARGET_MAX = 300 /* host and port */, SMTP_PORT = 25 };
 static bool domain_argument(struct admin_call *c, const char *field, struct str *ret)
 {
 	struct str given = domain_name_trim_dot(str_trim(admin_text(c, field)));
-	char *lower = arena_dup_c(c->arena, given);
 	if (!domain_name_ok(given)) {
 		admin_refuse(c, 400, "bad-value", field,
 			"\"%.*s\" is not a domain name: letters, digits and hyphens in parts separated by "
@@ -17,9 +16,7 @@ static bool domain_argument(struct admin_call *c, const char *field, struct str 
 			STR_ARG(str_take(given, 80)));
 		return false;
 	}
-	for (size_t i = 0; i < given.n; i++)
-		lower[i] = ascii_lower(lower[i]);
-	*ret = str_make(lower, given.n);
+	*ret = arena_lower(c->arena, given);
 	return true;
 }
 

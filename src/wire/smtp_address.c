@@ -264,7 +264,5 @@ struct str domain_lower(struct str domain, char dst[SMTP_DOMAIN_MAX])
 {
 	if (domain.n > SMTP_DOMAIN_MAX)
 		return str_make("", 0);
-	for (size_t i = 0; i < domain.n; i++)
-		dst[i] = ascii_lower(domain.p[i]);
-	return str_make(dst, domain.n);
+	return str_lower(domain, dst);
 }
