@@ -18,9 +18,10 @@
 #include "wire/ip.h"
 
 enum {
-	ACCEPT_TURN = 64,      /* connections in a row before the sessions get their turn */
-	NO_FILES_MS = 200,     /* pause when the process is out of descriptors */
-	FINISH_MS = 30 * 1000, /* what runs at ASK_STOP may take so long */
+	ACCEPT_TURN = 64,  /* connections in a row before the sessions get their turn */
+	NO_FILES_MS = 200, /* pause when the process is out of descriptors */
+	FINISH_MS =
+		8 * 1000, /* what runs at ASK_STOP may take so long; serve kills after ten seconds */
 	CLIENT_KEY = 8,
 };
 

@@ -191,7 +191,7 @@ static void stop(struct role *role)
 {
 	struct relay *r = role->arg;
 	r->stopping = fiber_self();
-	while (r->running)
+	while (r->running && ask_link_alive(r->store)) /* without store, nobody would hear of them */
 		fiber_park("for the deliveries under way", FIBER_NEVER);
 	relay_pool_clear(r->now.pool);
 	role_exit(role, 0);

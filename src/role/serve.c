@@ -70,31 +70,24 @@ static void say_up(struct serve *s)
 
 /* ---- the end ---- */
 
-static bool all_off(struct serve *s, bool edges_only)
+static void stop_role(struct serve *s, enum conf_role role)
 {
 	for (int i = 0; i < CHILDREN; i++)
-		if (s->children[i].state != CHILD_OFF &&
-			(!edges_only || s->children[i].conf_role == CONF_EDGE))
-			return false;
-	return true;
+		if (s->children[i].conf_role == role)
+			child_stop(&s->children[i]);
+	for (int i = 0; i < CHILDREN; i++)
+		while (s->children[i].conf_role == role && s->children[i].state != CHILD_OFF)
+			fiber_sleep("for the role to finish", 5);
 }
 
-/* From the outside in: what still comes from an edge finds store and keys alive. */
+/* Who asks ends before those he asks: what still comes from an edge finds store alive, the last
+ * deliveries that store waits for find relay alive. */
 static void stop_fiber(void *arg)
 {
+	static const enum conf_role order[] = {CONF_EDGE, CONF_STORE, CONF_RELAY, CONF_KEYS};
 	struct serve *s = arg;
-	for (int i = 0; i < CHILDREN; i++)
-		if (s->children[i].conf_role == CONF_EDGE)
-			child_stop(&s->children[i]);
-	while (!all_off(s, true))
-		fiber_sleep("for the edges to finish", 5);
-	child_stop(child_find(s, STR("relay")));
-	while (child_find(s, STR("relay"))->state != CHILD_OFF)
-		fiber_sleep("for relay to finish", 5);
-	for (int i = 0; i < CHILDREN; i++)
-		child_stop(&s->children[i]);
-	while (!all_off(s, false))
-		fiber_sleep("for store and keys to finish", 5);
+	for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+		stop_role(s, order[i]);
 	sockets_close_control(s);
 	log_info("serve.down", "pid=%d", (int)getpid());
 	loop_stop();
@@ -434,6 +427,7 @@ int main(int argc, char **argv)
 	loop_on_signal(SIGCHLD, on_child, s);
 	loop_on_signal(SIGTERM, stop, s);
 	loop_on_signal(SIGINT, stop, s);
+	loop_on_signal(SIGHUP, stop, s); /* its terminal is gone */
 	logs_watch(s);
 	child_start(child_find(s, STR("store")));
 	child_start(child_find(s, STR("keys")));

@@ -20,11 +20,14 @@
 
 enum {
 	TELL_MS = 30 * 1000,
+	START_MS = 15 * 60 *
+		1000, /* store reads its queue, perhaps a million messages, perhaps after a crash */
 	BACK_OFF_FIRST_MS = 100,
 	BACK_OFF_LAST_MS = 30 * 1000,
 	STEADY_MS = 60 * 1000, /* after this time of life the back-off begins anew */
 	OUTSIDE_FILE_MAX = 8 * 1024 * 1024,
 	CHILD_LINK_FD = 3,
+	EXEC_FAILED = 127,
 	STOP_MS = 10 * 1000, /* then it is killed */
 	STOP_LOOK_MS = 20,
 	LINK_LOOK_MS = 2,
@@ -95,8 +98,9 @@ static int spawn(struct serve *s, const char *role, pid_t *ret_pid)
 	ask_pair(pair);
 	pid_t pid = fork();
 	if (pid == 0) {
-		/* A terminal's Ctrl-C, and a service manager's signal to the whole group, are for serve,
-		 * which then stops its roles in order. What is ignored stays so beyond exec. */
+		/* A terminal's Ctrl-C or end, and a service manager's signal to the whole group, are for
+		 * serve, which then stops its roles in order. What is ignored stays so beyond exec. */
+		signal(SIGHUP, SIG_IGN);
 		signal(SIGINT, SIG_IGN);
 		signal(SIGTERM, SIG_IGN);
 		if (pair[1] == CHILD_LINK_FD)
@@ -104,7 +108,7 @@ static int spawn(struct serve *s, const char *role, pid_t *ret_pid)
 		else
 			dup2(pair[1], CHILD_LINK_FD);
 		execl(program, program, (char *)NULL);
-		_exit(127);
+		_exit(EXEC_FAILED);
 	}
 	arena_free(arena);
 	close(pair[1]);
@@ -131,7 +135,7 @@ static int say_start(struct serve *s, const char *role, const char *group, bool 
 	user_of(s, role, arena, &start.uid, &start.gid);
 	struct ask_start_answer answer;
 	int status = ask_put(link, ASK_START, xfer_ask_start, &start, (int[]){s->log_fd, -1},
-		xfer_ask_start_answer, &answer, NULL, TELL_MS, arena, err);
+		xfer_ask_start_answer, &answer, NULL, START_MS, arena, err);
 	if (status == 0)
 		str_to_c(answer.missing, missing, missing_size);
 	arena_free(arena);
@@ -379,22 +383,41 @@ static void child_ended(struct child *c)
 	fiber_start(c->name, back_fiber, c);
 }
 
+/* As long as serve is not up its log is not what people look at. */
+static void say_end(const struct child *c, const char *how, int status)
+{
+	struct serve *s = c->serve;
+	struct err err;
+	if (s->up || s->stopping || !c->wanted)
+		return;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EXEC_FAILED) {
+		err_say(&err, "%s: %s/%s cannot be run", c->name, s->libexec, c->role);
+		serve_fail(s, &err);
+	} else {
+		fprintf(stderr, "letterlock: %s ended while starting (%s) and is started again\n", c->name,
+			how);
+	}
+}
+
 void children_reap(struct serve *s)
 {
 	int status;
 	pid_t pid;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		char how[32];
 		struct child *c = NULL;
 		for (int i = 0; i < CHILDREN && !c; i++)
 			if (s->children[i].pid == pid)
 				c = &s->children[i];
-		bool asked = !c || !c->wanted || s->stopping;
-		log_write(asked ? LOG_INFO : LOG_ERROR, __FILE__, __LINE__, "serve.child-ended",
-			"role=%s pid=%d %s=%d", c ? c->name : "import", (int)pid,
-			WIFSIGNALED(status) ? "signal" : "status",
+		snprintf(how, sizeof how, "%s=%d", WIFSIGNALED(status) ? "signal" : "status",
 			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-		if (c)
+		bool good = c ? !c->wanted || s->stopping : status == 0;
+		log_write(good ? LOG_INFO : LOG_ERROR, __FILE__, __LINE__, "serve.child-ended",
+			"role=%s pid=%d %s", c ? c->name : "import", (int)pid, how);
+		if (c) {
+			say_end(c, how, status);
 			child_ended(c);
+		}
 	}
 }
 

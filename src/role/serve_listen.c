@@ -114,13 +114,14 @@ static int bind_list(struct serve *s, enum listener l, const struct conf_address
 	return 0;
 }
 
-/* All that `c` lists, or what it lists for one edge. On failure those bound here are closed again. */
+/* What `c` lists for the edges that nobody stopped, or for one edge. On failure those bound here are
+ * closed again. */
 static int bind_missing(struct serve *s, const struct conf *c, const struct child *only_edge,
 	bool fresh, struct err *err)
 {
 	size_t before = s->sockets->n;
 	for (enum listener l = 0; l <= LISTENER_LAST; l++) {
-		if (only_edge && edge_of(s, l) != only_edge)
+		if (only_edge ? edge_of(s, l) != only_edge : !edge_of(s, l)->wanted)
 			continue;
 		if (bind_list(s, l, list_of(c, l), fresh, err) == 0)
 			continue;

@@ -11,7 +11,7 @@
 #include "store/admin.h"
 #include "store/store.h"
 
-enum { LAST_WORDS_MS = 200, STOP_MS = 6 * 1000, STOP_STEP_MS = 20 };
+enum { LAST_WORDS_MS = 200, STOP_MS = 6 * 1000, STOP_STEP_MS = 20, PUBLISH_AGAIN_MS = 1000 };
 
 struct store_role {
 	struct role *role;
@@ -64,7 +64,8 @@ static void edge_gone(struct ask_link *l, void *arg)
 
 /* ---- neighbours ------------------------------------------------------------------------------- */
 
-/* First start makes a key, so this waits for keys; after a restart it tells serve what is in force. */
+/* First start makes a key, so this waits for keys; after a restart it tells serve what is in force.
+ * Nobody is served before it is done. */
 static void publish(void *arg)
 {
 	struct store_role *r = arg;
@@ -72,9 +73,9 @@ static void publish(void *arg)
 	if (r->published)
 		return;
 	r->published = true;
-	if (admin_publish(&r->admin, &err)) {
-		r->published = false;
+	while (admin_publish(&r->admin, &err)) {
 		log_error("store.publish", "%s", err.log);
+		fiber_sleep("to publish the settings again", PUBLISH_AGAIN_MS);
 	}
 }
 

@@ -191,6 +191,16 @@ def test_P4_a_stopped_service_stays_closed(home):
     assert listed(home)["mx"]["revision"] == listed(home)["user"]["revision"]
 
 
+def test_P4_a_stopped_service_leaves_its_port_to_others(home):
+    home.cli("service", "stop", "mx")
+    with socket.create_server(("127.0.0.1", home.smtp)):
+        home.set(smtp_max_sessions=77)
+        said = home.refused("service", "start", "mx")
+        assert f"listen.smtp: cannot listen on 127.0.0.1:{home.smtp}" in said
+    home.cli("service", "start", "mx")
+    assert not refuses(home.smtp)
+
+
 # ---- import workers
 
 
@@ -245,15 +255,24 @@ def test_P4_a_death_during_an_import(road, pki, slow_pile, victim):
     deliver(road.home)
 
 
-def test_P4_an_import_worker_that_never_comes_up(new_home, pki, tmp_path):
+@pytest.fixture
+def without(tmp_path, new_home):
+    """A home of an installation that lacks one role's program, and the path of that."""
+    def make(role):
+        copy = tmp_path / "build"
+        shutil.copytree(build_folder() / "libexec", copy / "libexec")
+        shutil.copy(build_folder() / "letterlock", copy / "letterlock")
+        program = copy / "libexec" / "letterlock" / role
+        program.unlink()
+        home = new_home()
+        home.program = copy / "letterlock"
+        return home, program
+    return make
+
+
+def test_P4_an_import_worker_that_never_comes_up(without, pki):
     """It dies before its first word, each time; serve lives on."""
-    copy = tmp_path / "build"
-    shutil.copytree(build_folder() / "libexec", copy / "libexec")
-    shutil.copy(build_folder() / "letterlock", copy / "letterlock")
-    worker = copy / "libexec" / "letterlock" / "import"
-    worker.unlink()
-    home = new_home()
-    home.program = copy / "letterlock"
+    home, worker = without("import")
     home.serve()
     before = listed(home)
     made = pki.certificate("good")
@@ -294,7 +313,8 @@ def test_P4_when_serve_dies_nobody_stays(home):
 
 @pytest.mark.parametrize("signals", ["serve", "group"])
 def test_P4_stopped_at_any_moment_of_its_start(new_home, signals):
-    """SIGTERM to serve, or to all its processes as a service manager sends it: an end in order."""
+    """SIGTERM to serve, or to all its processes as a service manager sends it: an end in order.
+    The same when its terminal goes."""
     home = new_home()
     env = {**home.env, "LETTERLOCK_HOME": str(home.folder)}
     for n in range(9):
@@ -304,10 +324,11 @@ def test_P4_stopped_at_any_moment_of_its_start(new_home, signals):
         time.sleep(0.09 * n)
         home.process = process
         pids = home.children()
-        (os.kill if signals == "serve" else os.killpg)(process.pid, signal.SIGTERM)
+        which = signal.SIGTERM if n % 3 else signal.SIGHUP
+        (os.kill if signals == "serve" else os.killpg)(process.pid, which)
         status = process.wait(15)
         # Before it listens for signals, the signal itself ends it.
-        assert status == 0 or (status == -signal.SIGTERM and n < 3), (n, status, home.said())
+        assert status == 0 or (status == -which and n < 3), (n, status, home.said())
         until(lambda: not any(alive(pid) for pid in pids), "all roles are gone")
     home.process = None
     home.look_for_findings()
@@ -331,6 +352,14 @@ def test_P4_a_home_with_a_missing_piece(new_home, piece):
             shutil.rmtree(home.folder / part.name)
         part.rename(home.folder / part.name)
     home.serve()
+
+
+@pytest.mark.parametrize("role", ["store", "relay"])
+def test_P4_a_program_that_cannot_be_run_is_said_at_once(without, role):
+    home, program = without(role)
+    done = home.run("serve", timeout=20)
+    assert done.returncode == 1
+    assert f"{program} cannot be run" in done.stderr
 
 
 def test_P4_a_port_in_use_is_said_at_once(new_home):
