@@ -118,8 +118,9 @@ static int read_unit(struct str s, const struct unit *units, size_t count, int64
 	return __builtin_mul_overflow((int64_t)n, units[i].factor, ret) ? 1 : 0;
 }
 
-static int check_range(struct str s, const struct unit *units, int64_t value, bool huge,
-	int64_t min, int64_t max, struct err *err)
+/* What read_unit() gave into *ret, if it lies in the range. */
+static int keep_in_range(struct str s, const struct unit *units, int64_t value, bool huge,
+	int64_t min, int64_t max, int64_t *ret, struct err *err)
 {
 	char quoted[VALUE_QUOTE], limit[UNIT_TEXT];
 	if (huge || value > max)
@@ -128,6 +129,7 @@ static int check_range(struct str s, const struct unit *units, int64_t value, bo
 	if (value < min)
 		return err_say(err, "%s is too small; at least %s", value_quote(s, quoted),
 			unit_text(units, min, limit));
+	*ret = value;
 	return 0;
 }
 
@@ -139,10 +141,7 @@ int value_number(struct str s, int64_t min, int64_t max, int64_t *ret, struct er
 	if (state < 0)
 		return err_say(err, "%s is not a number; write digits only, from %lld to %lld",
 			value_quote(s, quoted), (long long)min, (long long)max);
-	if (check_range(s, number_unit, value, state > 0, min, max, err) != 0)
-		return -1;
-	*ret = value;
-	return 0;
+	return keep_in_range(s, number_unit, value, state > 0, min, max, ret, err);
 }
 
 int value_size(struct str s, int64_t min, int64_t max, int64_t *ret, struct err *err)
@@ -154,10 +153,7 @@ int value_size(struct str s, int64_t min, int64_t max, int64_t *ret, struct err 
 		return err_say(err,
 			"%s is not a size; write digits and K, M or G (or nothing for bytes), such as 50M",
 			value_quote(s, quoted));
-	if (check_range(s, size_units, value, state > 0, min, max, err) != 0)
-		return -1;
-	*ret = value;
-	return 0;
+	return keep_in_range(s, size_units, value, state > 0, min, max, ret, err);
 }
 
 int value_duration(struct str s, int64_t min, int64_t max, int64_t *ret, struct err *err)
@@ -171,10 +167,7 @@ int value_duration(struct str s, int64_t min, int64_t max, int64_t *ret, struct 
 	if (state < 0)
 		return err_say(err, "%s is not a duration; write digits and ms, s, m, h or d, such as 5m",
 			value_quote(s, quoted));
-	if (check_range(s, duration_units, value, state > 0, min, max, err) != 0)
-		return -1;
-	*ret = value;
-	return 0;
+	return keep_in_range(s, duration_units, value, state > 0, min, max, ret, err);
 }
 
 int value_durations(struct str s, int64_t min, int64_t max, struct arena *arena,

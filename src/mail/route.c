@@ -13,10 +13,10 @@ static const struct route_connector *find_connector(const struct route_table *t,
 	return NULL;
 }
 
-static const struct route_domain *find_domain(const struct route_table *t, struct str domain)
+const struct route_domain *route_find_domain(const struct route_table *t, struct str name)
 {
 	for (size_t i = 0; i < t->domain_count; i++)
-		if (str_eq_nocase(t->domains[i].name, domain))
+		if (str_eq_nocase(t->domains[i].name, name))
 			return &t->domains[i];
 	return NULL;
 }
@@ -49,7 +49,7 @@ static struct str literal_address(struct str domain)
 struct route route_find(const struct route_table *t, const struct conf *c, struct str domain)
 {
 	const struct route_connector *connector = find_connector(t, domain);
-	const struct route_domain *own = find_domain(t, domain);
+	const struct route_domain *own = route_find_domain(t, domain);
 	struct route r = {.domain = domain, .port = (uint16_t)c->relay_port, .tls = c->relay_tls};
 
 	if (connector)

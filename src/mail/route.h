@@ -54,6 +54,8 @@ struct route_table {
 /* `domain` in lower case, or an address literal in brackets. The route's slices are those of the
  * arguments. */
 struct route route_find(const struct route_table *t, const struct conf *c, struct str domain);
+/* The hosted domain of that name, in any case; NULL if it is none of ours. */
+const struct route_domain *route_find_domain(const struct route_table *t, struct str name);
 /* Adds the name of the destination: "connector NAME", "host HOST:PORT" or "mx DOMAIN". What has the
  * same key waits in the same queue and may share a transaction. A connection that is used again must
  * be alike in more: TLS level, names and trust (role/relay_deliver.c). */

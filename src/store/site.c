@@ -83,10 +83,7 @@ void site_drop(struct site *s)
 
 const struct route_domain *site_domain(const struct site *s, struct str name)
 {
-	for (size_t i = 0; i < s->routes.domain_count; i++)
-		if (str_eq_nocase(s->routes.domains[i].name, name))
-			return &s->routes.domains[i];
-	return NULL;
+	return route_find_domain(&s->routes, name);
 }
 
 const struct route_connector *site_connector(const struct site *s, struct str name)
