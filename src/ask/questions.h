@@ -33,6 +33,7 @@ enum ask_kind {
 	ASK_UNLISTEN,   /* edge */
 	ASK_STOP,       /* finish what runs, then exit 0. Answered at once */
 	ASK_LOG,        /* fd 0: a new log file */
+	ASK_LEAVING,    /* store. The neighbour named is being stopped on purpose */
 	/* store -> serve */
 	ASK_SNAPSHOT = 100, /* keep this for one role until ASK_APPLY. fd 0: packed struct conf */
 	ASK_PREPARE,        /* bind what the new snapshot for serve says; error: nothing changed */

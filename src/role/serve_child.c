@@ -421,10 +421,26 @@ void children_reap(struct serve *s)
 	}
 }
 
+/* What relay still holds when it is stopped shall not count as what killed it. */
+static void say_leaving(const struct child *c)
+{
+	struct child *store = child_find(c->serve, STR("store"));
+	if (c->conf_role != CONF_RELAY || !store->greeted)
+		return;
+	struct ask_link_peer q = {.role = str_from_c(c->role), .group = str_from_c(c->group)};
+	struct arena *arena = arena_new();
+	struct err err;
+	if (ask_put(store->link, ASK_LEAVING, xfer_ask_link_peer, &q, NULL, NULL, NULL, NULL, TELL_MS,
+			arena, &err) != 0)
+		log_warn("serve.leaving", "role=%s err=\"%s\"", c->name, err.log);
+	arena_free(arena);
+}
+
 static void stop_fiber(void *arg)
 {
 	struct child *c = arg;
 	pid_t pid = c->pid;
+	say_leaving(c);
 	if (ask_link_alive(c->link))
 		ask_tell(c->link, ASK_STOP, STR(""), NULL);
 	for (int i = 0; i < STOP_MS / STOP_LOOK_MS && c->pid == pid && pid; i++)

@@ -90,6 +90,13 @@ static void on_link(struct role *r, struct ask_question *q)
 		r->calls->link(r, &peer, take_fd(q, 0));
 }
 
+static void on_leaving(struct role *r, struct ask_question *q)
+{
+	struct ask_link_peer peer;
+	if (ask_take(q, xfer_ask_link_peer, &peer) == 0 && r->calls->leaving)
+		r->calls->leaving(r, &peer);
+}
+
 static void on_file(struct role *r, struct ask_question *q)
 {
 	struct ask_file file;
@@ -163,6 +170,9 @@ static void answer_serve(struct ask_question *q, void *arg)
 	case ASK_LOG:
 		if (q->fd[0] >= 0)
 			log_reopen(take_fd(q, 0));
+		break;
+	case ASK_LEAVING:
+		on_leaving(r, q);
 		break;
 	case ASK_STOP:
 		fiber_start("stop", stop_fiber, r);

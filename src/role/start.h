@@ -21,6 +21,8 @@ struct role;
 struct role_calls {
 	/* A new pair to a neighbour, also when that was started again: the link before is dead. */
 	void (*link)(struct role *r, const struct ask_link_peer *peer, int fd);
+	/* The neighbour is being stopped on purpose; its link ends soon. */
+	void (*leaving)(struct role *r, const struct ask_link_peer *peer);
 	/* Contents of a file from outside the home; fd -1: it could not be read (file->error). */
 	void (*file)(struct role *r, const struct ask_file *file, int fd);
 	/* A new revision; the caller drops its own hold. -1 with *err: the role keeps the old one. */

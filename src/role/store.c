@@ -131,6 +131,13 @@ static void store_failed(const char *why, void *arg)
 	fiber_start("last-words", last_words, arg);
 }
 
+static void neighbour_leaves(struct role *role, const struct ask_link_peer *peer)
+{
+	struct store_role *r = role->arg;
+	if (r->store && str_eq(peer->role, STR("relay")))
+		store_relay_leaves(r->store);
+}
+
 static void stop(struct role *role)
 {
 	struct store_role *r = role->arg;
@@ -159,7 +166,8 @@ static void open_all(struct store_role *r)
 
 int main(void)
 {
-	static const struct role_calls calls = {.link = take_link, .stop = stop};
+	static const struct role_calls calls = {
+		.link = take_link, .leaving = neighbour_leaves, .stop = stop};
 	static struct store_role store;
 	static struct role role = {.name = "store", .calls = &calls, .arg = &store};
 	store.role = &role;

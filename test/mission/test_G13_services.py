@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from letterlock import until
+from nexthop import Silence
 from smtpclient import Raw, message, queue_id, send
 
 
@@ -37,6 +38,22 @@ def test_G13_stopped_relay_keeps_mail(road):
     id = queue_id(send(road.home.smtp, message()))
     assert road.home.recipient(id)["state"] in ("ready", "deferred")
     assert road.hop.messages == []
+    road.home.cli("service", "start", "relay")
+    road.home.wait_state(id, "delivered")
+
+
+def test_G13_relay_stopped_amid_an_attempt(road):
+    """Twice, with a peer that says nothing: the message must not pass for one that kills relay."""
+    road.hop.set(MAIL=Silence())
+    id = queue_id(send(road.home.smtp, message()))
+    for _ in range(2):
+        until(lambda: road.home.recipient(id)["state"] == "active", "the attempt")
+        road.home.cli("service", "stop", "relay")
+        assert road.home.recipient(id)["state"] == "ready"
+        road.home.cli("service", "start", "relay")
+    until(lambda: road.home.recipient(id)["state"] == "active", "the attempt")
+    road.home.cli("service", "stop", "relay")
+    road.hop.set(MAIL=None)
     road.home.cli("service", "start", "relay")
     road.home.wait_state(id, "delivered")
 
