@@ -12,6 +12,7 @@ from datetime import datetime
 
 import pytest
 from letterlock import Refused, alive, build_folder, until
+from nexthop import Delay
 from smtpclient import Raw, message, queue_id, send
 
 ROLES = ("mx", "user", "control", "relay", "keys", "store")
@@ -199,6 +200,35 @@ def test_P4_a_stopped_service_leaves_its_port_to_others(home):
         assert f"listen.smtp: cannot listen on 127.0.0.1:{home.smtp}" in said
     home.cli("service", "start", "mx")
     assert not refuses(home.smtp)
+
+
+@pytest.mark.parametrize("what", ["relay", "serve"])
+def test_P4_an_end_under_load_is_quick_and_loses_nothing(road, what):
+    """What relay has in hand is finished, the rest of the queue waits; nothing comes twice."""
+    road.hop.set(end=Delay(0.3))
+    with Raw(road.home.smtp) as client:
+        client.hello()
+        for n in range(300):
+            client.put("MAIL FROM:<a@client.example>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n")
+            assert [client.reply()[:3] for _ in range(3)] == ["250", "250", "354"]
+            client.put(message(mark=n) + b".\r\n")
+            assert client.reply().startswith("250")
+    began = time.monotonic()
+    if what == "relay":
+        road.home.cli("service", "stop", "relay")
+    else:
+        road.home.stop()
+    assert time.monotonic() - began < 3
+    assert len(road.hop.messages) < 250, "it did not work off the queue first"
+    road.hop.set(end=None)
+    if what == "relay":
+        road.home.cli("service", "start", "relay")
+    else:
+        road.home.serve()
+    road.home.wait_queue_empty()
+    marks = [mark for one in road.hop.messages for mark in one.queue_marks]
+    assert sorted(marks, key=int) == [str(n) for n in range(300)]
+    assert not [line for line in road.home.log() if "serve.kill" in line or "signal=" in line]
 
 
 # ---- import workers
