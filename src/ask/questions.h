@@ -1,5 +1,6 @@
 /* questions: everything one role may ask another. Structs and transfer functions stand in
- * ask_mail.h, ask_keys.h and ask_serve.h, one struct for the question, one for the answer. Who asks whom stands beside each kind; nothing else is answered.
+ * ask_mail.h, ask_keys.h and ask_serve.h, one struct for the question, one for the answer.
+ * Who asks whom stands beside each kind; nothing else is answered.
  * Descriptors that travel along are named in the comment. */
 #ifndef ASK_QUESTIONS_H
 #define ASK_QUESTIONS_H

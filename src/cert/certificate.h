@@ -36,8 +36,9 @@ void certificate_facts(X509 *c, struct arena *arena, struct certificate_facts *r
  * NULL with *err: more than `max`, one that is damaged (its number is named), or none at all. Free
  * with certificate_free_list(). */
 STACK_OF(X509) * certificate_read_list(struct str pem, int max, struct err *err);
+/* Frees the certificates too. NULL is allowed. */
 void certificate_free_list(STACK_OF(X509) * list);
-/* Adds `c` as PEM. */
+/* Adds `c` as PEM. 0, or -1 with *err. */
 int certificate_write(X509 *c, struct buf *out, struct err *err);
 
 #endif

@@ -25,7 +25,7 @@ struct evp_pkey_st *key_read(struct str bytes, struct str passphrase, struct err
 /* 0 if we use keys of this kind: RSA of 2048 to 4096 bits, P-256, P-384, P-521, Ed25519. -1 with
  * *err: why not, and what to do. The public half is enough. */
 int key_check(const struct evp_pkey_st *key, struct err *err);
-/* Adds the private key as unencrypted PKCS#8 PEM. The caller wipes `out`. */
+/* Adds the private key as unencrypted PKCS#8 PEM. The caller wipes `out`. 0, or -1 with *err. */
 int key_write(const struct evp_pkey_st *key, struct buf *out, struct err *err);
 /* Frees the buffer's memory after overwriting it. */
 void key_wipe(struct buf *b);

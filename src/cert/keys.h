@@ -23,9 +23,12 @@ struct keys;
 /* Takes over a descriptor of the folder; files left behind by an interrupted write are removed.
  * NULL with *err; the descriptor is closed then. */
 struct keys *keys_open(int folder, struct err *err);
+/* Closes the folder and wipes what was held. NULL is allowed. */
 void keys_close(struct keys *k);
 
-/* Makes a key pair of the type "p256", "rsa2048", "rsa3072", "rsa4096" or "ed25519". */
+/* The next four return 0 with *ret, whose texts are in `arena`, or -1 with *err.
+ *
+ * Makes a key pair of the type "p256", "rsa2048", "rsa3072", "rsa4096" or "ed25519" and keeps it. */
 int keys_make(struct keys *k, struct str type, struct arena *arena, struct ask_key_answer *ret,
 	struct err *err);
 /* Keeps a private key that came from elsewhere (key_read() says in which forms; unencrypted). The
@@ -33,10 +36,11 @@ int keys_make(struct keys *k, struct str type, struct arena *arena, struct ask_k
 int keys_put(struct keys *k, struct str bytes, struct arena *arena, struct ask_key_answer *ret,
 	struct err *err);
 /* A certificate for q->name, a host name or address literal, signed by its own key: subjectAltName,
- * and common name if it is short enough; for TLS servers only. */
+ * and common name if it is short enough; for TLS servers only. Good for q->days, at most
+ * SELF_SIGNED_DAYS_MAX; 0: SELF_SIGNED_DAYS. */
 int keys_self_sign(struct keys *k, const struct ask_self_sign *q, struct arena *arena,
 	struct ask_self_sign_answer *ret, struct err *err);
-/* Signs the text of a handshake (K3). */
+/* Signs the text of a handshake (K3) with the key q->key_id; sign_rule.h says what it may be. */
 int keys_sign(struct keys *k, const struct ask_sign *q, struct arena *arena,
 	struct ask_sign_answer *ret, struct err *err);
 

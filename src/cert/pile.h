@@ -35,6 +35,7 @@ struct pile {
  * On failure *ret is empty. At most PILE_FILES_MAX files. */
 int pile_read(const struct pile_part *parts, size_t n, struct str passphrase, struct arena *arena,
 	struct pile *ret, struct err *err);
+/* Wipes and frees the key; all else is the arena's. */
 void pile_done(struct pile *p);
 
 #endif

@@ -28,14 +28,19 @@ struct pile_blocks {
 	struct buf findings;
 };
 
+/* Empty; findings and names will live in `arena`. */
 void pile_blocks_init(struct pile_blocks *b, struct arena *arena);
+/* Frees certificates and keys. */
 void pile_blocks_done(struct pile_blocks *b);
-/* Adds what is in one file. -1 with *err. */
+/* Adds what is in one file: certificates and keys, each once; other blocks are findings. 0, or -1
+ * with *err: a block is damaged, the file holds nothing known, or there is more than the limits
+ * above allow. */
 int pile_blocks_add(
 	struct pile_blocks *b, const struct pile_part *part, struct str passphrase, struct err *err);
+/* Number `i`, below .certificates.n or .keys.n. */
 struct pile_certificate *pile_blocks_certificate(const struct pile_blocks *b, size_t i);
 struct pile_key *pile_blocks_key(const struct pile_blocks *b, size_t i);
-/* One line more. */
+/* One finding more, a line. */
 void pile_finding(struct pile_blocks *b, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* The subject's name, short enough for a message. */

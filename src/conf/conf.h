@@ -16,7 +16,9 @@
 enum tls_inbound { TLS_INBOUND_OFF, TLS_INBOUND_AVAILABLE, TLS_INBOUND_REQUIRED };
 /* Outbound, the same four names everywhere (relay.tls, connectors). */
 enum tls_level { TLS_OFF, TLS_MAY, TLS_ENCRYPT, TLS_VERIFY };
+/* "off", "may", "encrypt", "verify". */
 const char *tls_level_name(enum tls_level level);
+/* One of these words in any case; false, *ret untouched, for all else. */
 bool tls_level_parse(struct str s, enum tls_level *ret);
 
 struct conf_address {
@@ -76,7 +78,9 @@ struct conf {
 	size_t certificate_count;
 };
 
+/* One holder more; returns `c`. */
 struct conf *conf_hold(struct conf *c);
+/* One holder less; the last one frees it. NULL is allowed. */
 void conf_drop(struct conf *c);
 
 /* True if the address is in one of the networks. */

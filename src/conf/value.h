@@ -18,14 +18,16 @@ char *value_quote(struct str word, char dst[VALUE_QUOTE]);
 
 /* A name of domain_name_ok() that cannot be taken for an address. Lower case in *ret. */
 int value_hostname(struct str s, struct arena *arena, struct str *ret, struct err *err);
-/* path = "/" *(any byte but control characters), or empty */
+/* path = "/" *(any byte but control characters), at most VALUE_PATH_MAX bytes, or empty */
 int value_path(struct str s, struct arena *arena, struct str *ret, struct err *err);
+/* number = 1*DIGIT, from `min` to `max` */
 int value_number(struct str s, int64_t min, int64_t max, int64_t *ret, struct err *err);
-/* size = 1*DIGIT [ "K" / "M" / "G" ], powers of 1024, either case */
+/* size = 1*DIGIT [ "K" / "M" / "G" ], powers of 1024, either case; bytes in *ret, from `min`
+ * to `max` */
 int value_size(struct str s, int64_t min, int64_t max, int64_t *ret, struct err *err);
-/* duration = 1*DIGIT ( "ms" / "s" / "m" / "h" / "d" ); milliseconds in *ret */
+/* duration = 1*DIGIT ( "ms" / "s" / "m" / "h" / "d" ); milliseconds in *ret, from `min` to `max` */
 int value_duration(struct str s, int64_t min, int64_t max, int64_t *ret, struct err *err);
-/* durations = duration *( blank duration ), at least one */
+/* durations = duration *( blank duration ), at least one, at most VALUE_LIST_MAX */
 int value_durations(struct str s, int64_t min, int64_t max, struct arena *arena,
 	struct conf_durations *ret, struct err *err);
 /* addresses = [ address *( blank address ) ], address = IPv4 ":" port / "[" IPv6 "]" ":" port
@@ -41,6 +43,8 @@ int value_networks(struct str s, unsigned min_bits, struct arena *arena, struct 
 int value_name(
 	struct str s, const char *const *names, size_t count, unsigned *ret, struct err *err);
 
+/* Add the normal form to `out`: the largest unit that divides the value; addresses and networks as
+ * the kernel writes them; in lists one blank between. */
 void value_put_size(int64_t bytes, struct buf *out);
 void value_put_duration(int64_t ms, struct buf *out);
 void value_put_durations(const struct conf_durations *d, struct buf *out);

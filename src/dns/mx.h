@@ -18,11 +18,12 @@ struct mx_list {
 
 /* A number below `n`, each as likely. */
 typedef uint32_t mx_random(void *arg, uint32_t n);
-/* The real one: getrandom(). */
+/* The real one: getrandom(); `arg` is not looked at. */
 uint32_t mx_random_kernel(void *arg, uint32_t n);
 
 /* Hosts of an MX answer: sorted by preference, those of equal preference in random order (5.1: "the
- * sender-SMTP MUST randomize them"), each name once, at its best preference. */
+ * sender-SMTP MUST randomize them"), each name once, at its best preference. The list lives in
+ * `arena`, the names are those of the answer. */
 struct mx_list mx_sort(
 	const struct dns_answer *answer, mx_random *random, void *arg, struct arena *arena);
 

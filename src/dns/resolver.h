@@ -19,17 +19,19 @@ struct resolver;
  * One holder. NULL with *err, which quotes the server or the line at fault. */
 struct resolver *resolver_new(
 	const struct conf_addresses *servers, struct str anchors, struct err *err);
+/* One holder more; returns `r`. */
 struct resolver *resolver_hold(struct resolver *r);
 /* Ends it with its last holder. NULL is allowed. Not from inside a question. */
 void resolver_drop(struct resolver *r);
 
 /* Asks and waits up to `timeout_ms`, in a fiber only. Always an answer: see enum dns_outcome. Texts
- * and records live in `arena`. A name that the DNS cannot hold (domain_name_dns_ok() says so) is DNS_NO_NAME
- * without asking. */
+ * and records live in `arena`. A name that the DNS cannot hold (domain_name_dns_ok() says so) is
+ * DNS_NO_NAME without asking. */
 void dns_lookup(struct resolver *r, struct str name, enum dns_type type, int64_t timeout_ms,
 	struct arena *arena, struct dns_answer *ret);
 
-/* The addresses of `n` hosts (at most DNS_HOSTS_MAX), all asked at the same time. */
+/* The addresses of `n` hosts (at most DNS_HOSTS_MAX), all asked at the same time; each answer as
+ * dns_lookup() gives it, all after `timeout_ms` at the latest. In a fiber only. */
 enum { DNS_HOSTS_MAX = 16 };
 struct dns_host {
 	struct str name;

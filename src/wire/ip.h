@@ -23,6 +23,7 @@ enum {
 
 /* The whole of `s` is an address: "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1". */
 bool ip_parse(struct str s, struct ip *ret);
+/* An IPv4 address, however it was written. */
 bool ip_is_v4(const struct ip *ip);
 /* 0.0.0.0 or ::, on which one listens to be reached at every address. */
 bool ip_is_any(const struct ip *ip);
@@ -36,7 +37,9 @@ char *ip_format(const struct ip *ip, char dst[IP_TEXT]);
 /* The text inside an SMTP address literal, with its brackets: [192.0.2.1], [IPv6:2001:db8::1]
  * (RFC 5321 4.1.3). The whole of `s`. */
 bool ip_literal_parse(struct str s, struct ip *ret);
+/* The same form from an address. Returns dst. */
 char *ip_literal_format(const struct ip *ip, char dst[IP_LITERAL_TEXT]);
+/* The same address, however it was written. */
 bool ip_eq(const struct ip *a, const struct ip *b);
 
 /* An address with its port: "192.0.2.1:25", "[2001:db8::1]:25" (RFC 3986 3.2.2). Returns dst. */
@@ -63,7 +66,10 @@ enum ip_network_fault {
 enum ip_network_fault ip_network_parse(struct str s, struct ip_network *ret);
 /* As ip_network_parse() reads it, a single address without a prefix. Returns dst. */
 char *ip_network_format(const struct ip_network *network, char dst[IP_NETWORK_TEXT]);
+/* The same addresses, however they were written. */
 bool ip_network_eq(const struct ip_network *a, const struct ip_network *b);
+/* `ip` is in the network. An IPv4 address is in no IPv6 network shorter than /96: "::/0" means every
+ * IPv6 address and no other. */
 bool ip_network_has(const struct ip_network *network, const struct ip *ip);
 
 #endif

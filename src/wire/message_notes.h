@@ -26,7 +26,9 @@ struct message_notes {
 	char id[MESSAGE_ID_MAX];
 };
 
+/* At the beginning of a message: nothing noted yet. */
 void message_notes_init(struct message_notes *n);
+/* The next piece of the content, cut anywhere; nothing of it is kept but what the struct holds. */
 void message_notes_add(struct message_notes *n, struct str piece);
 /* Once after the last piece: counts a last line without CRLF. */
 void message_notes_end(struct message_notes *n);

@@ -14,7 +14,7 @@ void message_field(struct buf *out, const char *name, struct str value);
  * never encoded; bytes outside printable ASCII become '?'. */
 void message_field_raw(struct buf *out, const char *name, struct str value);
 
-/* Time-stamp-line (RFC 5321 4.4, protocol names of RFC 3848). */
+/* What a Time-stamp-line says (RFC 5321 4.4, protocol names of RFC 3848). */
 struct message_received {
 	struct str helo;     /* what the client called itself */
 	struct str client;   /* its IP address: "192.0.2.1", "2001:db8::1" */
@@ -26,7 +26,8 @@ struct message_received {
 		recipient;   /* only with exactly one, else empty: nobody's Bcc is told to the others */
 	struct str date; /* clock_rfc5322() */
 };
-/* "Received: from …; date" CRLF, folded. */
+/* Adds "Received: from …; date" CRLF, folded. Facts come from outside: of each at most 255 bytes are
+ * written, what is not printable or could be taken for structure as "?". */
 void message_received(struct buf *out, const struct message_received *r);
 
 #endif

@@ -25,7 +25,8 @@ struct mailbox {
 
 /* atext (RFC 5322 3.2.3) */
 bool smtp_is_atext(char c);
-/* Domain, with labels as RFC 5321 says; underscores are let pass too, since such hosts exist. */
+/* Domain of at most SMTP_DOMAIN_MAX bytes, with labels as RFC 5321 says; underscores are let pass
+ * too, since such hosts exist. */
 enum parse smtp_domain(struct str *at, struct str *ret);
 /* IPv4 or IPv6 literal with its brackets. General-address-literal is refused: no tag is registered
  * for one. */
@@ -41,6 +42,7 @@ enum parse smtp_forward_path(struct str *at, struct mailbox *ret);
 
 /* The whole of `text` is one mailbox without <>. */
 bool mailbox_from_str(struct str text, struct mailbox *ret);
+/* The null reverse-path "<>": a mailbox has a local part. */
 static inline bool mailbox_is_null(const struct mailbox *m)
 {
 	return m->local.n == 0;

@@ -68,6 +68,9 @@ struct smtp_mail {
 	struct str envid;         /* RFC 3461 4.4, still xtext; empty: not given */
 	struct str auth;          /* RFC 4954 5, still xtext, checked and otherwise ignored */
 };
+/* What follows MAIL: "FROM:" Reverse-path [ SP Mail-parameters ] (RFC 5321 4.1.1.2), blanks behind
+ * the colon too. Slices of `argument`. False with *ret_fault, *ret untouched: no path, or a
+ * parameter that is unknown, given twice or of a bad value. */
 bool smtp_mail_argument(struct str argument, struct smtp_mail *ret, struct smtp_fault *ret_fault);
 
 struct smtp_rcpt {
@@ -75,9 +78,11 @@ struct smtp_rcpt {
 	uint8_t notify;   /* enum dsn_notify, or-ed; RFC 3461 4.1 */
 	struct str orcpt; /* RFC 3461 4.2, with its type, still xtext; empty: not given */
 };
+/* What follows RCPT: "TO:" Forward-path [ SP Rcpt-parameters ] (RFC 5321 4.1.1.3); the rest as
+ * above. */
 bool smtp_rcpt_argument(struct str argument, struct smtp_rcpt *ret, struct smtp_fault *ret_fault);
 
-/* For DATA, RSET, QUIT, STARTTLS: true if there is no argument, else the fault. */
+/* For DATA, RSET, QUIT, STARTTLS: true if there is no argument, else false with *ret_fault (501). */
 bool smtp_no_argument(struct str argument, struct smtp_fault *ret_fault);
 
 #endif

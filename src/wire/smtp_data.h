@@ -29,6 +29,7 @@ struct smtp_data {
 	bool bare; /* a bare CR or LF was seen: refuse the message */
 };
 
+/* Before the first byte behind "DATA" CRLF. */
 void smtp_data_init(struct smtp_data *d);
 /* Takes bytes from *at (which moves) and gives the next run of content without stuffing, as long as
  * possible, in *ret; it may be empty. Unlike other parsers it moves the cursor on PARSE_MORE too.
@@ -42,6 +43,7 @@ struct smtp_stuff {
 	bool after_cr;
 };
 
+/* Before the first byte of the content. */
 void smtp_stuff_init(struct smtp_stuff *s);
 /* Takes bytes from *at (which moves) and gives the next run to be written in *ret: a slice of the
  * input or a dot. False when *at is used up. */

@@ -18,7 +18,9 @@ struct smtp_reply {
 	unsigned lines;
 };
 
+/* Owns no memory before the first line. */
 void smtp_reply_init(struct smtp_reply *r);
+/* Frees the text. */
 void smtp_reply_done(struct smtp_reply *r);
 /* Forgets the last reply but keeps the memory. */
 void smtp_reply_clear(struct smtp_reply *r);
