@@ -28,7 +28,7 @@ struct store {
 	bool purging;        /* a step of purge.c is under way */
 	int64_t purge_ms;    /* steady clock: the next one */
 	bool stopping, closing;
-	bool relay_leaves; /* on purpose: its end is nobody's death */
+	bool relay_leaves;       /* on purpose: its end is nobody's death */
 	bool failed;             /* the writer is dead: nothing is accepted or delivered */
 	struct loop_timer *pump; /* NULL without a loop */
 	struct loop_timer *tick;
