@@ -517,14 +517,14 @@ int stream_connect_tls(struct stream *s, struct ssl_ctx_st *ctx, struct str sni,
 
 /* ---- opening and closing ---- */
 
-struct stream *stream_connect(const struct sockaddr *to, socklen_t to_len,
-	const struct sockaddr *source, socklen_t source_len, int64_t timeout_ms, struct err *err)
+struct stream *stream_connect(
+	const struct sockaddr *to, socklen_t to_len, int64_t timeout_ms, struct err *err)
 {
-	struct ip ip = {0};
-	uint16_t port = 0;
-	char where[IP_PORT_TEXT];
-	ip_from_sockaddr(to, &ip, &port);
-	ip_port_format(&ip, port, where);
+	struct ip ip;
+	uint16_t port;
+	char where[IP_PORT_TEXT] = "a local socket";
+	if (ip_from_sockaddr(to, &ip, &port))
+		ip_port_format(&ip, port, where);
 	int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0) {
 		err_temp(err, "cannot connect", "connect to %s: socket: %s", where, strerror(errno));
@@ -533,9 +533,7 @@ struct stream *stream_connect(const struct sockaddr *to, socklen_t to_len,
 	struct stream *s = stream_new_fd(fd);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	int failed = 0;
-	if (source && bind(fd, source, source_len) != 0)
-		failed = errno;
-	else if (connect(fd, to, to_len) != 0 && errno != EINPROGRESS)
+	if (connect(fd, to, to_len) != 0 && errno != EINPROGRESS)
 		failed = errno;
 	else if (!fiber_fd_wait(s->wait, FIBER_WRITE, "for the connection", timeout_ms))
 		failed = ETIMEDOUT;

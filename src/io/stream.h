@@ -74,10 +74,10 @@ int stream_connect_tls(struct stream *s, struct ssl_ctx_st *ctx, struct str sni,
 /* NULL while plain. Owned by the stream. */
 struct ssl_st *stream_ssl(const struct stream *s);
 
-/* Connects, in a fiber without blocking the others. Returns a stream, or NULL with errno set and *err: ERR_TEMP,
- * log "connect to 192.0.2.1:25: Connection refused". `source` may be NULL. */
-struct stream *stream_connect(const struct sockaddr *to, socklen_t to_len,
-	const struct sockaddr *source, socklen_t source_len, int64_t timeout_ms, struct err *err);
+/* Connects, in a fiber without blocking the others. Returns a stream, or NULL with errno set and *err:
+ * ERR_TEMP, log "connect to 192.0.2.1:25: Connection refused". */
+struct stream *stream_connect(
+	const struct sockaddr *to, socklen_t to_len, int64_t timeout_ms, struct err *err);
 /* For a side that ends a conversation the other did not end: flushes, says that no more will come, and
  * reads past what the peer still sends, for at most STREAM_LINGER_MS and STREAM_LINGER_BYTES. Closing
  * with unread input makes TCP reset the connection, and the peer would lose our last words. */

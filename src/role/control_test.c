@@ -158,7 +158,7 @@ static void client(void *arg)
 	struct str piece;
 	(void)arg;
 	memcpy(sa.sun_path, t.path, sizeof t.path);
-	struct stream *s = stream_connect((struct sockaddr *)&sa, sizeof sa, NULL, 0, 1000, &err);
+	struct stream *s = stream_connect((struct sockaddr *)&sa, sizeof sa, 1000, &err);
 	if (!s)
 		fail_msg("%s", err.log);
 	stream_set_timeout(s, 2000);
@@ -249,7 +249,7 @@ static void rude_client(void *arg)
 	struct err err = {0};
 	(void)arg;
 	memcpy(sa.sun_path, t.path, sizeof t.path);
-	struct stream *s = stream_connect((struct sockaddr *)&sa, sizeof sa, NULL, 0, 1000, &err);
+	struct stream *s = stream_connect((struct sockaddr *)&sa, sizeof sa, 1000, &err);
 	assert_non_null(s);
 	stream_put(s, STR("POST /v1/status HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"));
 	assert_int_equal(stream_flush(s, &err), 0);

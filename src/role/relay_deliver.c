@@ -140,7 +140,7 @@ static struct stream *dial(struct attempt *a, const struct place *place, struct 
 	err_clear(&err);
 	record_add(
 		a->record, EVENT_CONNECT, "%.*s %.*s", STR_ARG(place->address), STR_ARG(place->host->name));
-	struct stream *s = stream_connect((const struct sockaddr *)&place->sa, place->sa_len, NULL, 0,
+	struct stream *s = stream_connect((const struct sockaddr *)&place->sa, place->sa_len,
 		(int64_t)a->means->conf->relay_connect_timeout_ms, &err);
 	if (s)
 		return s;

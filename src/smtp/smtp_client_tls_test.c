@@ -92,7 +92,7 @@ static struct session session_open(
 		.tls_ctx = s.ctx,
 		.until_ms = opening_ms ? clock_steady_ms() + opening_ms : 0,
 		.in_clear = in_clear};
-	struct stream *stream = stream_connect((struct sockaddr *)&sa, sizeof sa, NULL, 0, 1000, &err);
+	struct stream *stream = stream_connect((struct sockaddr *)&sa, sizeof sa, 1000, &err);
 	assert_non_null(stream);
 	s.client = smtp_client_open(stream, &target, s.conf, s.record, s.arena, &s.failure);
 	return s;
