@@ -575,6 +575,42 @@ static void deep_calls_run_on_the_loops_stack(void **state)
 	in_fibers(3, call_deep);
 }
 
+static struct fiber *ping, *pong;
+static bool enough;
+
+static void wake_pong(void *arg)
+{
+	(void)arg;
+	for (ping = fiber_self(); !enough; fiber_park("for pong", 1000))
+		if (pong)
+			fiber_wake(pong);
+}
+
+static void wake_ping(void *arg)
+{
+	(void)arg;
+	for (pong = fiber_self(); !enough; fiber_park("for ping", 1000))
+		fiber_wake(ping);
+}
+
+static void look_at_the_clock(void)
+{
+	fiber_sleep("a moment", 20);
+	enough = true;
+	fiber_wake(ping);
+	fiber_wake(pong);
+	fiber_sleep("for their end", 20);
+}
+
+static void fibers_that_wake_each_other_starve_nobody(void **state)
+{
+	(void)state;
+	fiber_start("ping", wake_pong, NULL);
+	fiber_start("pong", wake_ping, NULL);
+	in_fibers(1, look_at_the_clock);
+	assert_true(fiber_count() <= 1); /* at most the one that looked */
+}
+
 static void time_out(void)
 {
 	assert_false(fiber_park("for nothing", 5));
@@ -608,6 +644,7 @@ int main(void)
 		TEST(a_woken_fiber_runs_from_the_loop),
 		TEST(a_park_ends_in_time),
 		TEST(deep_calls_run_on_the_loops_stack),
+		TEST(fibers_that_wake_each_other_starve_nobody),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,6 +54,7 @@ static _Thread_local struct {
 	unsigned count;
 	struct fiber *ready_first, *ready_last;
 	struct event *run_ready;
+	bool in_turn; /* inside run_ready() */
 	char *free_stacks[STACKS_KEPT];
 	unsigned free_stack_count;
 	void (*check)(const char *fiber);
@@ -173,18 +174,20 @@ static void run(struct fiber *f)
 }
 
 /* Only those that are ready now; those they wake come with the next turn of the loop, after it has
- * looked at the descriptors. */
+ * looked at descriptors and timers. */
 static void run_ready(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what, (void)arg;
 	struct fiber *f = sched.ready_first;
 	sched.ready_first = sched.ready_last = NULL;
+	sched.in_turn = true;
 	while (f) {
 		struct fiber *next = f->next_ready;
 		f->next_ready = NULL;
 		run(f);
 		f = next;
 	}
+	sched.in_turn = false;
 }
 
 static void forget_loop(void)
@@ -201,7 +204,12 @@ static void make_ready(struct fiber *f)
 	else
 		sched.ready_first = f;
 	sched.ready_last = f;
-	if (sched.ready_first == f)
+	if (sched.ready_first != f)
+		return;
+	/* What is made active while events run, runs in the same turn; a timer waits for the next. */
+	if (sched.in_turn)
+		event_add(sched.run_ready, &(struct timeval){0});
+	else
 		event_active(sched.run_ready, EV_TIMEOUT, 0);
 }
 
