@@ -262,7 +262,8 @@ static void run_command(struct smtp_session *c, struct str line)
 {
 	struct smtp_command command;
 	smtp_command_split(line, &command);
-	c->command = shown_command(c, &command, line);
+	/* A copy: the line itself goes with the next read, which some commands do. */
+	c->command = arena_dup(c->command_arena, shown_command(c, &command, line));
 	record_add(c->record, EVENT_RECEIVED, "%.*s", STR_ARG(c->command));
 	if (rules_hold(c, &command))
 		verbs[command.verb].run(c, command.argument);
