@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -52,31 +53,110 @@ static int add_ids(char *line, size_t size, const struct log_context *c)
 	return n;
 }
 
+/* ---- the line ---- */
+
+struct line {
+	char text[LINE_MAX_BYTES];
+	size_t n;
+};
+
+enum { TAIL = 80 }; /* room for file and line number */
+
+static void add(struct line *l, const char *p, size_t n)
+{
+	size_t room = sizeof l->text - TAIL - l->n;
+	if (n > room)
+		n = room;
+	memcpy(l->text + l->n, p, n);
+	l->n += n;
+}
+
+/* What came from outside stands in strings. A quote in one would end a value early and let the rest
+ * pass for values of ours. */
+static void add_string(struct line *l, const char *p, size_t n)
+{
+	size_t from = l->n;
+	add(l, p, n);
+	ascii_clean(l->text + from, l->n - from);
+	for (size_t i = from; i < l->n; i++)
+		if (l->text[i] == '"')
+			l->text[i] = '\'';
+}
+
+static void add_number(struct line *l, bool is_signed, unsigned long long value)
+{
+	char digits[24];
+	int n = snprintf(digits, sizeof digits, is_signed ? "%lld" : "%llu", value);
+	add(l, digits, (size_t)n);
+}
+
+/* conversion = "%" ( "%" / [ "." ( "*" / 1*DIGIT ) ] "s" / [ "l" / "ll" / "z" ] ( "d" / "u" ) )
+ * Adds the value of the one that stands behind the "%" at `at`; returns what follows. Other
+ * conversions no line has needed yet. */
+static const char *add_value(struct line *l, const char *at, va_list *ap)
+{
+	uint64_t precision = SIZE_MAX;
+	if (*at == '.') {
+		size_t n = strspn(++at, "*0123456789");
+		if (*at == '*')
+			precision = (uint64_t)va_arg(*ap, int);
+		else
+			str_to_u64(str_make(at, n), SIZE_MAX, &precision);
+		at += n;
+	}
+	size_t longs = strspn(at, "l"), sizes = strspn(at, "z");
+	at += longs + sizes;
+	if (*at == '%') {
+		add(l, at, 1);
+	} else if (*at == 's') {
+		const char *s = va_arg(*ap, const char *);
+		if (precision > 0) /* an empty slice may have no address */
+			add_string(l, s, strnlen(s, precision));
+	} else if (*at == 'd') {
+		long long v = longs > 1 ? va_arg(*ap, long long)
+			: longs             ? va_arg(*ap, long)
+								: va_arg(*ap, int);
+		add_number(l, true, (unsigned long long)v);
+	} else {
+		assert(*at == 'u');
+		add_number(l, false,
+			longs > 1   ? va_arg(*ap, unsigned long long)
+				: longs ? va_arg(*ap, unsigned long)
+				: sizes ? va_arg(*ap, size_t)
+						: va_arg(*ap, unsigned));
+	}
+	return at + 1;
+}
+
 void log_write(
 	enum log_level level, const char *file, int line_no, const char *event, const char *fmt, ...)
 {
 	if (level > max_level)
 		return;
 	int saved_errno = errno;
-	char line[LINE_MAX_BYTES], time[CLOCK_TEXT];
+	char time[CLOCK_TEXT];
+	struct line line;
 	const struct log_context *c = log_context();
 	const char *base = strrchr(file, '/');
-	int n = snprintf(line, sizeof line, "%s [%d:%s] %c %s", clock_rfc3339(clock_wall_ms(), time),
-		(int)getpid(), c->fiber[0] ? c->fiber : "main", "EWID"[level], event);
-	n += add_ids(line + n, sizeof line - (size_t)n, c);
-	line[n++] = ' ';
-	enum { TAIL = 80 };
+	int n = snprintf(line.text, sizeof line.text - TAIL, "%s [%d:%s] %c %s",
+		clock_rfc3339(clock_wall_ms(), time), (int)getpid(), c->fiber[0] ? c->fiber : "main",
+		"EWID"[level], event);
+	n += add_ids(line.text + n, sizeof line.text - TAIL - (size_t)n, c);
+	line.n = (size_t)n;
+	add(&line, " ", 1);
 	va_list ap;
 	va_start(ap, fmt);
-	int text = vsnprintf(line + n, sizeof line - TAIL - (size_t)n, fmt, ap);
+	while (*fmt) {
+		size_t plain = strcspn(fmt, "%");
+		add(&line, fmt, plain);
+		fmt += plain;
+		if (*fmt)
+			fmt = add_value(&line, fmt + 1, &ap);
+	}
 	va_end(ap);
-	if (text > (int)sizeof line - TAIL - n - 1)
-		text = (int)sizeof line - TAIL - n - 1;
-	ascii_clean(line + n, text > 0 ? (size_t)text : 0);
-	n += text;
-	n += snprintf(
-		line + n, sizeof line - (size_t)n, " (%.50s:%d)\n", base ? base + 1 : file, line_no);
-	ssize_t done = write(out, line, (size_t)n);
+	n = snprintf(line.text + line.n, sizeof line.text - line.n, " (%.50s:%d)\n",
+		base ? base + 1 : file, line_no);
+	ssize_t done = write(out, line.text, line.n + (size_t)n);
 	(void)done; /* a full disk must not stop the mail; store reports it */
 	errno = saved_errno;
 }

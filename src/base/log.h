@@ -4,8 +4,8 @@
  *
  * Milliseconds, [process:fiber], level, event name, the session and message at work, key=value,
  * source file and line. Event names are constants that tests and metrics use too.
- * Values that came from outside may hold anything: control
- * characters in a line are written as '?', so nobody can forge a line. */
+ * Values that came from outside may hold anything: in strings, control characters are written as '?'
+ * and quotes as apostrophes, so nobody can forge a line, or end a value that stands in quotes. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -29,6 +29,7 @@ void log_reopen(int fd);
 void log_set_context(struct log_context *context);
 /* Never NULL: where the running session may note its ids. */
 struct log_context *log_context(void);
+/* Of conversions takes %s, with a precision, and %d and %u, with l, ll or z. */
 void log_write(enum log_level level, const char *file, int line, const char *event, const char *fmt,
 	...) __attribute__((format(printf, 5, 6)));
 

@@ -1,0 +1,85 @@
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static char line[4096];
+
+/* What was written, from the event on, without the place in the source. */
+static const char *written(int fd)
+{
+	ssize_t n = pread(fd, line, sizeof line - 1, 0);
+	assert_true(n > 0);
+	line[n] = 0;
+	assert_int_equal(line[n - 1], '\n');
+	assert_int_equal(strcspn(line, "\n"), n - 1);
+	char *place = strrchr(line, '(');
+	assert_non_null(place);
+	assert_non_null(strstr(place, "log_test.c:"));
+	place[-1] = 0;
+	return strstr(line, "test.event");
+}
+
+/* One line into a file of its own. A macro, because log_info() is one. */
+#define LOGGED(...)                                 \
+	({                                              \
+		int fd_ = memfd_create("log", MFD_CLOEXEC); \
+		log_open(fd_, LOG_INFO);                    \
+		log_info("test.event", __VA_ARGS__);        \
+		log_open(STDERR_FILENO, LOG_INFO);          \
+		const char *written_ = written(fd_);        \
+		close(fd_);                                 \
+		written_;                                   \
+	})
+
+static void values_of_every_kind(void **state)
+{
+	(void)state;
+	struct str none = str_skip(STR("x"), 9);
+	struct str cut = {"abcdef", 3};
+	assert_string_equal(LOGGED("plain 100%%"), "test.event plain 100%");
+	assert_string_equal(LOGGED("a=%s b=%.*s c=\"%.2s\" d=%s", "x", STR_ARG(cut), "yyy", ""),
+		"test.event a=x b=abc c=\"yy\" d=");
+	assert_string_equal(LOGGED("a=%.*s.", STR_ARG(none)), "test.event a=.");
+	assert_string_equal(LOGGED("a=%d b=%u c=%zu", -7, 4294967295u, (size_t)1 << 40),
+		"test.event a=-7 b=4294967295 c=1099511627776");
+	assert_string_equal(LOGGED("a=%lld b=%llu c=%lu d=%ld", INT64_MIN + 0ll,
+							(unsigned long long)UINT64_MAX, 5ul, -5l),
+		"test.event a=-9223372036854775808 b=18446744073709551615 c=5 d=-5");
+}
+
+static void no_value_forges_another(void **state)
+{
+	(void)state;
+	assert_string_equal(LOGGED("reply=\"%s\" code=%d", "no\" tls=\"verified", 550),
+		"test.event reply=\"no' tls='verified\" code=550");
+	struct str lines = STR("a\r\nb\t\x7f\1c");
+	assert_string_equal(LOGGED("x=%.*s", STR_ARG(lines)), "test.event x=a??b???c");
+}
+
+static void long_lines_are_cut(void **state)
+{
+	(void)state;
+	char large[3000];
+	memset(large, 'x', sizeof large);
+	large[sizeof large - 1] = 0;
+	const char *cut = LOGGED("a=%s b=%s n=%d", large, large, 7);
+	assert_in_range(strlen(cut), 1000, 1600);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(values_of_every_kind),
+		cmocka_unit_test(no_value_forges_another),
+		cmocka_unit_test(long_lines_are_cut),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
