@@ -15,12 +15,16 @@
 
 /* ---- replies ----------------------------------------------------------------------------------- */
 
-/* A refusal is worth a record and a log line; a permanent one is the client's error. */
+/* A refusal is worth a record and a log line, but a stranger shall not fill the disk with them; a
+ * permanent one is the client's error. */
 static void note_refusal(struct smtp_session *c, unsigned code, const char *text)
 {
+	enum { LOGGED = 50 }; /* of one session */
 	c->record_wanted = true;
 	if (code >= 500)
 		c->errors++;
+	if (++c->refusals > LOGGED)
+		return;
 	log_info("smtp.refuse", "client=%.*s command=\"%.*s\" reply=\"%s\"", STR_ARG(c->server->client),
 		STR_ARG(str_take(c->command, 200)), text);
 }
@@ -387,8 +391,9 @@ static void session_end(struct smtp_session *c)
 	else
 		stream_linger(c->stream);
 	log_info("smtp.close",
-		"client=%.*s why=\"%s\" messages=%" PRIu64 " commands=%" PRIu64 " errors=%" PRIu64,
-		STR_ARG(c->server->client), c->ended, c->messages, c->commands, c->errors);
+		"client=%.*s why=\"%s\" messages=%" PRIu64 " commands=%" PRIu64 " refusals=%" PRIu64
+		" errors=%" PRIu64,
+		STR_ARG(c->server->client), c->ended, c->messages, c->commands, c->refusals, c->errors);
 	record_end(c, c->ended);
 	arena_free(c->record_arena);
 	arena_free(c->command_arena);

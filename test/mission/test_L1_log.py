@@ -41,6 +41,21 @@ def test_L1_nobody_can_forge_a_line(road):
     assert not [line for line in lines if "\x1b" in line or "\x07" in line]
 
 
+def test_L1_a_session_fills_no_disk(road):
+    """Refusals that end no session are many for little: the log tells of the first, and how many."""
+    road.home.cli("config", "set", "smtp.max_recipients", "1")
+    with Raw(road.home.smtp) as client:
+        client.hello()
+        client.say("MAIL FROM:<a@client.example>")
+        client.put("".join(f"RCPT TO:<b{i}@example.org>\r\n" for i in range(1000)))
+        assert [client.reply()[:3] for _ in range(1000)].count("452") == 999
+        client.say("QUIT")
+    road.home.stop()
+    refused = [line for line in road.home.log() if " smtp.refuse " in line]
+    assert 10 <= len(refused) <= 100
+    assert any(" smtp.close " in line and " refusals=999 " in line for line in road.home.log())
+
+
 def test_L1_level_changes_live(road):
     road.home.cli("config", "set", "log.level", "error")
     before = len(road.home.log())
