@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from letterlock import Refused, alive, build_folder, until
@@ -365,11 +366,14 @@ def test_P4_stopped_at_any_moment_of_its_start(new_home, signals):
     assert not [line for line in home.log() if "signal=" in line or " E " in line]
 
 
-@pytest.mark.parametrize("piece", ["node.db", "keys", "log", "site.db"])
+@pytest.mark.parametrize("piece", ["data/node.db", "keys", "log", "data/site.db"])
 def test_P4_a_home_with_a_missing_piece(new_home, piece):
     home = new_home()
-    for part in home.folder.glob(f"{piece}*"):
-        part.rename(home.folder.parent / part.name)
+    folder, piece = (home.folder / piece).parent, Path(piece).name
+    away = home.folder.parent / "away"
+    away.mkdir()
+    for part in folder.glob(f"{piece}*"):
+        part.rename(away / part.name)
     began = time.monotonic()
     done = home.run("serve", timeout=20)
     assert done.returncode == 1
@@ -377,10 +381,10 @@ def test_P4_a_home_with_a_missing_piece(new_home, piece):
     assert len(said) == 1 and str(home.folder) in said[0], said
     assert piece in said[0] or piece == "site.db"
     assert time.monotonic() - began < 15
-    for part in home.folder.parent.glob(f"{piece}*"):
-        if (home.folder / part.name).is_dir():
-            shutil.rmtree(home.folder / part.name)
-        part.rename(home.folder / part.name)
+    for part in away.iterdir():
+        if (folder / part.name).is_dir():
+            shutil.rmtree(folder / part.name)
+        part.rename(folder / part.name)
     home.serve()
 
 
