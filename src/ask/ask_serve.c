@@ -2,7 +2,7 @@
 
 #include "io/sandbox.h"
 
-enum { ROLE_MAX = 32, PATH_MAX_BYTES = 4096, LINES_MAX = 64 * 1024 };
+enum { ROLE_MAX = 32, PATH_MAX_BYTES = 4096, FAULTS_MAX = 4096, LINES_MAX = 64 * 1024 };
 
 void xfer_ask_start(struct xfer *x, void *v)
 {
@@ -36,6 +36,13 @@ void xfer_ask_file(struct xfer *x, void *v)
 	xfer_str(x, &q->path, PATH_MAX_BYTES);
 	xfer_str(x, &q->error, 256);
 	xfer_i64(x, &q->changed_ms);
+	xfer_bool(x, &q->trial);
+}
+
+void xfer_ask_conf_answer(struct xfer *x, void *v)
+{
+	struct ask_conf_answer *a = v;
+	xfer_str(x, &a->faults, FAULTS_MAX);
 }
 
 void xfer_ask_listen(struct xfer *x, void *v)
@@ -75,5 +82,6 @@ void xfer_ask_service(struct xfer *x, void *v)
 void xfer_ask_service_answer(struct xfer *x, void *v)
 {
 	struct ask_service_answer *a = v;
+	xfer_str(x, &a->faults, LINES_MAX);
 	xfer_str(x, &a->lines, LINES_MAX);
 }

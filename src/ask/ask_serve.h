@@ -27,6 +27,11 @@ struct ask_file {
 	struct str path;
 	struct str error;   /* why it could not be read; then there is no descriptor */
 	int64_t changed_ms; /* its modification time */
+	bool trial;         /* only to be judged: what was read before stays in any case */
+};
+/* The answer to ASK_CONF. */
+struct ask_conf_answer {
+	struct str faults; /* what cannot be used although the settings are in force, a line each */
 };
 struct ask_listen {
 	uint32_t number; /* for ASK_UNLISTEN */
@@ -48,13 +53,15 @@ struct ask_service {
 	struct str group; /* "mx", "user", "relay" */
 };
 struct ask_service_answer {
-	struct str lines; /* "mx running 4711 restarts=0 walls=landlock,seccomp\n" … */
+	struct str faults; /* "mx " and one of its faults (struct ask_conf_answer), a line each */
+	struct str lines;  /* "mx running 4711 restarts=0 walls=landlock,seccomp\n" … */
 };
 
 void xfer_ask_start(struct xfer *x, void *v);          /* struct ask_start */
 void xfer_ask_start_answer(struct xfer *x, void *v);   /* struct ask_start_answer */
 void xfer_ask_link_peer(struct xfer *x, void *v);      /* struct ask_link_peer */
 void xfer_ask_file(struct xfer *x, void *v);           /* struct ask_file */
+void xfer_ask_conf_answer(struct xfer *x, void *v);    /* struct ask_conf_answer */
 void xfer_ask_listen(struct xfer *x, void *v);         /* struct ask_listen */
 void xfer_ask_unlisten(struct xfer *x, void *v);       /* struct ask_unlisten */
 void xfer_ask_snapshot(struct xfer *x, void *v);       /* struct ask_snapshot */

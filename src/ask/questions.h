@@ -34,6 +34,7 @@ enum ask_kind {
 	ASK_UNLISTEN,   /* edge */
 	ASK_STOP,       /* finish what runs, then exit 0. Answered at once */
 	ASK_LOG,        /* fd 0: a new log file */
+	ASK_TRY,        /* edge. fd 0: packed struct conf: could it be taken? Nothing changes */
 	ASK_LEAVING,    /* store. The neighbour named is being stopped on purpose */
 	/* store -> serve */
 	ASK_SNAPSHOT = 100, /* keep this for one role until ASK_APPLY. fd 0: packed struct conf */

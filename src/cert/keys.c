@@ -118,15 +118,16 @@ static int read_file(struct keys *k, const char *name, struct buf *b, struct err
 		int why = errno;
 		if (fd >= 0)
 			close(fd);
-		return fd < 0 && why == ENOENT ? err_say(err, "there is no key %.16s…", name)
-									   : err_temp(err, NULL, "key %.16s… cannot be read: %s", name,
-											 fd < 0 ? strerror(why) : "it is no file");
+		if (fd < 0 && (why == EMFILE || why == ENFILE || why == ENOMEM))
+			return err_temp(err, NULL, "key %.16s… cannot be read: %s", name, strerror(why));
+		return err_say(err, "its private key, keys/%.16s…, cannot be read: %s", name,
+			fd < 0 ? strerror(why) : "it is no file");
 	}
 	char *p = st.st_size <= KEY_FILE_MAX ? buf_reserve(b, (size_t)st.st_size) : NULL;
 	ssize_t n = p ? read(fd, p, (size_t)st.st_size) : -1;
 	close(fd);
 	if (n != st.st_size)
-		return err_temp(err, NULL, "key %.16s… cannot be read", name);
+		return err_say(err, "its private key, keys/%.16s…, cannot be read", name);
 	b->n = (size_t)n;
 	return 0;
 }
@@ -159,15 +160,19 @@ static struct held_key *find(struct keys *k, struct str id, struct err *err)
 	struct buf file;
 	buf_init(&file, KEY_FILE_MAX);
 	str_to_c(id, name, sizeof name);
+	struct err why;
 	EVP_PKEY *key = NULL;
-	if (read_file(k, name, &file, err) == 0)
-		key = key_read(buf_str(&file), STR(""), err);
+	if (read_file(k, name, &file, err) == 0) {
+		key = key_read(buf_str(&file), STR(""), &why);
+		if (!key)
+			err_say(err, "its private key, keys/%.16s…: %.200s", name, why.log);
+	}
 	key_wipe(&file);
 	if (!key)
 		return NULL;
 	if (strcmp(key_id(key, found), name) != 0) {
 		EVP_PKEY_free(key);
-		err_say(err, "the file of key %.16s… holds another key", name);
+		err_say(err, "its private key, keys/%.16s…: the file holds another key", name);
 		return NULL;
 	}
 	return hold(k, key);

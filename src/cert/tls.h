@@ -23,10 +23,11 @@ void tls_init(void);
 /* ---- server ---------------------------------------------------------------------------------- */
 
 /* A context for all of conf->certificates: TLS 1.2 and 1.3, ECDHE with AEAD ciphers. The first
- * certificate serves peers that send no name or an unknown one (RFC 6066 3: we go on); the others are
- * chosen by SNI, by the DNS names in the certificate and by conf_certificate.name (several are
- * separated by blanks), exact names before wildcards, a wildcard for one whole left-most label; the
- * first certificate that has a name keeps it.
+ * one for conf->hostname serves peers that send no name or an unknown one (RFC 6066 3: we go on), the
+ * first one if there is none; the others are chosen by SNI and conf_certificate.names, exact names
+ * before wildcards, a wildcard for one whole left-most label; the first certificate that has a name
+ * and can be used serves it. Each is tried: the chain read, a text signed by `keys`. *faults (may be
+ * NULL) gets a line about each that failed.
  *
  * Private keys stay in `keys`: each handshake asks ASK_SIGN over *keys, so the fiber waits in
  * SSL_accept(). *keys is read at each signature and may be replaced or NULL (the handshake then
@@ -34,9 +35,11 @@ void tls_init(void);
  *
  * TLS 1.3 sends no session tickets: a ticket key must be shared by the edges of a listener group and
  * rotate, so it has to come from `keys`; until it does, every handshake is a full one.
- * NULL with *err (names the certificate and the fault) if there is no certificate or one is bad. */
+ * NULL with *err if there is no certificate that can be used. */
 struct ssl_ctx_st *tls_server_context(
-	const struct conf *conf, struct ask_link **keys, struct err *err);
+	const struct conf *conf, struct ask_link **keys, struct buf *faults, struct err *err);
+/* Tries one certificate. 0, or -1 with *err: which one, and why it cannot serve. */
+int tls_server_prove(const struct conf_certificate *c, struct ask_link **keys, struct err *err);
 
 /* The same with one certificate whose private key is at hand: for tests and peers of tests. `chain`
  * is PEM, leaf first. The key stays the caller's. */

@@ -10,10 +10,13 @@
 #include "cert/crypto.h"
 #include "cert/key.h"
 #include "cert/name.h"
+#include "cert/prove.h"
 #include "cert/provider.h"
 #include "cert/tls.h"
 #include "cert/tls_context.h"
 #include "wire/domain_name.h"
+
+enum { NAMES_SHOWN = 80 };
 
 /* Host names in lower case, wildcards with their "*", to contexts. Freed with the first context;
  * holds the others. */
@@ -109,6 +112,13 @@ static int use_pair(SSL_CTX *ctx, STACK_OF(X509) * chain, EVP_PKEY *key, struct 
 	return ok ? 0 : err_say(err, "OpenSSL refuses the certificate: %s", why);
 }
 
+/* -1 with *err: which certificate, and why not. */
+static int tell_fault(const struct conf_certificate *c, const struct err *why, struct err *err)
+{
+	return err_say(err, "certificate for %.*s%s: %s", STR_ARG(str_take(c->names, NAMES_SHOWN)),
+		c->names.n > NAMES_SHOWN ? "…" : "", why->log);
+}
+
 /* The certificates of a chain whose leaf we can use; NULL with *err. */
 static STACK_OF(X509) * read_chain(struct str pem, struct err *err)
 {
@@ -124,57 +134,109 @@ static STACK_OF(X509) * read_chain(struct str pem, struct err *err)
 	return NULL;
 }
 
-static SSL_CTX *context_for(const struct conf_certificate *c, struct ask_link **keys,
-	struct sni_table *table, struct err *err)
+/* A context for the certificate, whose key *ret_proven tells of: false with *why if `keys` cannot sign
+ * with it. NULL with *why if the certificate itself cannot be used. */
+static SSL_CTX *context_for(
+	const struct conf_certificate *c, struct ask_link **keys, bool *ret_proven, struct err *why)
 {
-	struct err why;
-	err_clear(&why);
 	SSL_CTX *ctx = server_context();
-	STACK_OF(X509) *chain = read_chain(c->chain_pem, &why);
-	X509 *leaf = chain ? sk_X509_value(chain, 0) : NULL;
-	EVP_PKEY *key = leaf ? provider_key(X509_get0_pubkey(leaf), keys, &why) : NULL;
-	bool ok = key && use_pair(ctx, chain, key, &why) == 0;
-	EVP_PKEY_free(key);
-	if (ok) {
-		struct arena *arena = arena_new();
-		table_add(table, c->name, ctx);
-		table_add(table, certificate_names(leaf, arena), ctx);
-		arena_free(arena);
-	} else {
-		err_say(err, "certificate for %.*s: %s", STR_ARG(c->name), why.log);
+	STACK_OF(X509) *chain = read_chain(c->chain_pem, why);
+	EVP_PKEY *public_key = chain ? X509_get0_pubkey(sk_X509_value(chain, 0)) : NULL;
+	EVP_PKEY *key = public_key ? provider_key(public_key, keys, why) : NULL;
+	if (!key || use_pair(ctx, chain, key, why) != 0) {
 		SSL_CTX_free(ctx);
+		ctx = NULL;
+	} else {
+		*ret_proven = prove_key(public_key, *keys, why) == 0;
 	}
+	EVP_PKEY_free(key);
 	certificate_free_list(chain);
-	return ok ? ctx : NULL;
+	return ctx;
 }
 
-SSL_CTX *tls_server_context(const struct conf *conf, struct ask_link **keys, struct err *err)
+int tls_server_prove(const struct conf_certificate *c, struct ask_link **keys, struct err *err)
+{
+	struct err why;
+	bool proven = false;
+	tls_init();
+	SSL_CTX *ctx = context_for(c, keys, &proven, &why);
+	SSL_CTX_free(ctx);
+	return ctx && proven ? 0 : tell_fault(c, &why, err);
+}
+
+/* A certificate's context, and whether there is a fault that others should go before it. */
+struct candidate {
+	SSL_CTX *ctx; /* NULL: it cannot be used at all */
+	bool good;
+};
+
+/* What is said twice, of one certificate in two places, is noted once. */
+static void note_fault(struct buf *faults, const struct err *fault)
+{
+	struct str text = str_from_c(fault->log);
+	if (faults && !(faults->n && memmem(faults->p, faults->n, text.p, text.n)))
+		buf_addf(faults, "%s\n", fault->log);
+}
+
+static size_t try_all(
+	const struct conf *conf, struct ask_link **keys, struct candidate *all, struct buf *faults)
+{
+	size_t usable = 0;
+	for (size_t i = 0; i < conf->certificate_count; i++) {
+		struct err why, fault;
+		all[i].ctx = context_for(&conf->certificates[i], keys, &all[i].good, &why);
+		usable += all[i].ctx != NULL;
+		/* If keys is away for the moment, nothing is known against the certificate. */
+		if (all[i].ctx && !all[i].good && why.kind == ERR_TEMP)
+			all[i].good = true;
+		if (!all[i].good) {
+			tell_fault(&conf->certificates[i], &why, &fault);
+			note_fault(faults, &fault);
+		}
+	}
+	return usable;
+}
+
+/* Names to contexts: good ones first, then those that would make handshakes fail, but openly. */
+static SSL_CTX *choose_names(
+	const struct conf *conf, const struct candidate *all, struct sni_table *table)
+{
+	SSL_CTX *first = NULL;
+	for (int good = 1; good >= 0; good--)
+		for (size_t i = 0; i < conf->certificate_count; i++)
+			if (all[i].ctx && all[i].good == good) {
+				table_add(table, conf->certificates[i].names, all[i].ctx);
+				if (!first)
+					first = all[i].ctx;
+			}
+	SSL_CTX *own = table_find(table, conf->hostname);
+	return own ? own : first;
+}
+
+SSL_CTX *tls_server_context(
+	const struct conf *conf, struct ask_link **keys, struct buf *faults, struct err *err)
 {
 	tls_init();
 	if (table_index < 0)
 		table_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_table);
-	if (conf->certificate_count == 0) {
-		err_say(err, "there is no certificate");
+	struct candidate *all = mem_new((conf->certificate_count + 1) * sizeof *all);
+	if (try_all(conf, keys, all, faults) == 0) {
+		free(all);
+		err_say(err, "there is no certificate that can be used");
 		return NULL;
 	}
 	struct sni_table *table = mem_new(sizeof *table);
 	table->names = map_new();
-	SSL_CTX *first = context_for(&conf->certificates[0], keys, table, err);
-	if (!first || SSL_CTX_set_ex_data(first, table_index, table) != 1) {
-		free_table(NULL, table, NULL, 0, 0, NULL);
-		return NULL;
-	}
+	table->held = mem_new(conf->certificate_count * sizeof(SSL_CTX *));
+	SSL_CTX *first = choose_names(conf, all, table);
+	for (size_t i = 0; i < conf->certificate_count; i++)
+		if (all[i].ctx && all[i].ctx != first)
+			table->held[table->held_count++] = all[i].ctx;
+	free(all);
+	if (SSL_CTX_set_ex_data(first, table_index, table) != 1)
+		mem_exhausted(sizeof *table);
 	SSL_CTX_set_tlsext_servername_callback(first, on_sni);
 	SSL_CTX_set_tlsext_servername_arg(first, table);
-	table->held = mem_new(conf->certificate_count * sizeof(SSL_CTX *));
-	for (size_t i = 1; i < conf->certificate_count; i++) {
-		SSL_CTX *ctx = context_for(&conf->certificates[i], keys, table, err);
-		if (!ctx) {
-			SSL_CTX_free(first);
-			return NULL;
-		}
-		table->held[table->held_count++] = ctx;
-	}
 	ERR_clear_error();
 	return first;
 }

@@ -183,6 +183,19 @@ static struct str put_key(const EVP_PKEY *key, struct arena *arena)
 	return answer.key_id;
 }
 
+/* Loses a key: its file is gone and `keys` was started again. */
+static void unlink_key(struct str id)
+{
+	struct err err;
+	char path[128];
+	snprintf(path, sizeof path, "%s/%.*s", world.folder, STR_ARG(id));
+	assert_int_equal(unlink(path), 0);
+	unlink_keys();
+	keys_close(world.keys);
+	world.keys = keys_open(open(world.folder, O_RDONLY | O_DIRECTORY), &err);
+	link_keys("edge");
+}
+
 /* A leaf below the middle and its chain as PEM; the key goes to `keys`. */
 static struct conf_certificate certificate_for(
 	const char *name, const char *type, struct arena *arena)
@@ -196,13 +209,39 @@ static struct conf_certificate certificate_for(
 	pki_add_pem(&pem, &leaf);
 	pki_add_pem(&pem, &world.middle);
 	struct conf_certificate c = {
-		.name = arena_dup(arena, str_from_c(name)),
+		.names = arena_dup(arena, str_from_c(name)),
 		.chain_pem = arena_dup(arena, buf_str(&pem)),
 		.key_id = put_key(leaf.key, arena),
 	};
 	buf_done(&pem);
 	pki_free(&leaf);
 	return c;
+}
+
+struct making {
+	const struct conf *conf;
+	SSL_CTX *server;
+	struct buf faults;
+	struct err err;
+};
+static struct making made;
+
+static void make_in_fiber(void *arg)
+{
+	struct making *m = arg;
+	m->server = tls_server_context(m->conf, &world.to_keys, &m->faults, &m->err);
+	loop_stop();
+}
+
+/* What it found stands in made.faults and made.err. */
+static SSL_CTX *make_server(const struct conf *conf)
+{
+	buf_done(&made.faults);
+	made = (struct making){.conf = conf};
+	buf_init(&made.faults, 4096);
+	fiber_start("make", make_in_fiber, &made);
+	loop_run();
+	return made.server;
 }
 
 static SSL_CTX *verifying_client(void)
@@ -224,11 +263,10 @@ static void test_every_key_type_in_both_versions(void **state)
 	SSL_CTX *client = verifying_client();
 	for (size_t t = 0; t < sizeof types / sizeof *types; t++)
 		for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
-			struct err err;
 			struct arena *arena = arena_new();
 			struct conf_certificate c = certificate_for("mx.example.org", types[t], arena);
 			struct conf conf = conf_with(&c, 1);
-			struct shake s = {.server = tls_server_context(&conf, &world.to_keys, &err),
+			struct shake s = {.server = make_server(&conf),
 				.client = client,
 				.host = STR("mx.example.org"),
 				.max_version = version};
@@ -249,13 +287,12 @@ static void test_many_at_once(void **state)
 {
 	enum { MANY = 40 };
 	static struct shake all[MANY];
-	struct err err;
 	(void)state;
 	link_keys("edge");
 	struct arena *arena = arena_new();
 	struct conf_certificate c = certificate_for("mx.example.org", "p256", arena);
 	struct conf conf = conf_with(&c, 1);
-	SSL_CTX *server = tls_server_context(&conf, &world.to_keys, &err), *client = verifying_client();
+	SSL_CTX *server = make_server(&conf), *client = verifying_client();
 	for (int i = 0; i < MANY; i++)
 		all[i] = (struct shake){.server = server, .client = client, .host = STR("mx.example.org")};
 	shake_many(all, MANY);
@@ -269,15 +306,13 @@ static void test_many_at_once(void **state)
 
 static void test_record_tells_the_chain(void **state)
 {
-	struct err err;
 	(void)state;
 	link_keys("edge");
 	struct arena *arena = arena_new();
 	struct conf_certificate c = certificate_for("mx.example.org", "p256", arena);
 	struct conf conf = conf_with(&c, 1);
-	struct shake s = {.server = tls_server_context(&conf, &world.to_keys, &err),
-		.client = verifying_client(),
-		.host = STR("mx.example.org")};
+	struct shake s = {
+		.server = make_server(&conf), .client = verifying_client(), .host = STR("mx.example.org")};
 	shake_many(&s, 1);
 	expect_good(&s);
 	assert_non_null(strstr(s.record, "tls TLSv1.3 TLS_"));
@@ -308,7 +343,6 @@ static void test_server_name_chooses(void **state)
 		{"192.0.2.1", "/CN=mx.example.org"},
 		{"", "/CN=mx.example.org"},
 	};
-	struct err err;
 	(void)state;
 	link_keys("edge");
 	struct arena *arena = arena_new();
@@ -319,9 +353,9 @@ static void test_server_name_chooses(void **state)
 		certificate_for("exact.wild.example", "ed25519", arena),
 		certificate_for("late.example", "p256", arena),
 	};
-	c[4].name = STR("mail.example.net late.example"); /* the first one that has a name keeps it */
+	c[4].names = STR("mail.example.net late.example"); /* the first one that has a name keeps it */
 	struct conf conf = conf_with(c, 5);
-	SSL_CTX *server = tls_server_context(&conf, &world.to_keys, &err), *client = verifying_client();
+	SSL_CTX *server = make_server(&conf), *client = verifying_client();
 	assert_non_null(server);
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct shake s = {.server = server, .client = client, .host = str_from_c(cases[i].host)};
@@ -338,15 +372,13 @@ static void test_server_name_chooses(void **state)
 /* The link is replaced when keys was restarted; without one the handshake fails and nothing else. */
 static void test_keys_goes_and_comes_back(void **state)
 {
-	struct err err;
 	(void)state;
 	struct arena *arena = arena_new();
 	struct conf_certificate c = certificate_for("mx.example.org", "p256", arena);
 	struct conf conf = conf_with(&c, 1);
 	world.to_keys = NULL;
-	struct shake s = {.server = tls_server_context(&conf, &world.to_keys, &err),
-		.client = verifying_client(),
-		.host = STR("mx.example.org")};
+	struct shake s = {
+		.server = make_server(&conf), .client = verifying_client(), .host = STR("mx.example.org")};
 	shake_many(&s, 1);
 	assert_false(s.server_ok);
 	assert_false(s.client_ok);
@@ -427,23 +459,44 @@ static void test_other_texts_are_not_signed(void **state)
 	unlink_keys();
 }
 
-static void test_bad_certificates_are_named(void **state)
+/* P2: what cannot be used is told, and the next certificate that has the name serves it. */
+static void test_bad_certificates_are_passed_over(void **state)
 {
 	struct err err;
 	(void)state;
+	link_keys("edge");
 	struct arena *arena = arena_new();
 	struct conf_certificate c[] = {
-		certificate_for("mx.example.org", "p256", arena),
-		{.name = STR("broken.example"), .chain_pem = STR("-----BEGIN CERTIFICATE-----\nMIIB\n")},
+		{.names = STR("mx.example.org"), .chain_pem = STR("-----BEGIN CERTIFICATE-----\nMIIB\n")},
+		certificate_for("lost.example", "p256", arena),
+		certificate_for("other.example", "p256", arena),
+		certificate_for("mx.example.org", "rsa2048", arena),
 	};
-	struct conf conf = conf_with(c, 2);
-	assert_null(tls_server_context(&conf, &world.to_keys, &err));
-	assert_non_null(strstr(err.log, "broken.example"));
+	unlink_key(c[1].key_id);
+	struct conf conf = conf_with(c, 4);
+	conf.hostname = STR("mx.example.org");
+	struct shake s = {.server = make_server(&conf), .client = verifying_client()};
+	assert_non_null(s.server);
+	assert_non_null(strstr(buf_c(&made.faults), "certificate for mx.example.org: "));
+	assert_non_null(strstr(buf_c(&made.faults), "certificate for lost.example: its private key, "));
+	assert_null(strstr(buf_c(&made.faults), "other.example"));
+	shake_many(&s, 1);
+	assert_true(s.client_ok);
+	assert_string_equal(s.server_subject, "/CN=mx.example.org");
+	/* Nothing else has this name: better a handshake that fails than one under a wrong name. */
+	s.host = STR("lost.example");
+	shake_many(&s, 1);
+	assert_false(s.server_ok);
+	SSL_CTX_free(s.server);
+	SSL_CTX_free(s.client);
+	conf.certificate_count = 1;
+	assert_null(make_server(&conf));
 	conf.certificate_count = 0;
-	assert_null(tls_server_context(&conf, &world.to_keys, &err));
+	assert_null(make_server(&conf));
 	assert_null(tls_client_context(TLS_VERIFY, STR("no anchors here"), &err));
 	assert_int_equal(ERR_peek_error(), 0);
 	arena_free(arena);
+	unlink_keys();
 }
 
 /* ---- verdicts ---- */
@@ -703,7 +756,7 @@ int main(void)
 		cmocka_unit_test(test_keys_goes_and_comes_back),
 		cmocka_unit_test(test_private_half_stays_where_it_is),
 		cmocka_unit_test(test_other_texts_are_not_signed),
-		cmocka_unit_test(test_bad_certificates_are_named),
+		cmocka_unit_test(test_bad_certificates_are_passed_over),
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_missing_intermediate_of_a_trusted_family),
 		cmocka_unit_test(test_any_certificate_can_be_an_anchor),

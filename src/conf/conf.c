@@ -69,6 +69,9 @@ static int check_address(const struct conf_address *a, const char *name,
 
 int conf_check(const struct conf *c, struct err *err)
 {
+	if (c->certificate_count > CONF_CERTIFICATES_MAX)
+		return err_say(err, "%zu certificates in use are too many; at most %d",
+			c->certificate_count, CONF_CERTIFICATES_MAX);
 	const struct listener_list listeners[] = {
 		{"listen.smtp", &c->listen_smtp},
 		{"listen.submission", &c->listen_submission},

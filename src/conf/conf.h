@@ -35,9 +35,10 @@ struct conf_networks {
 	struct ip_network *at;
 	size_t n;
 };
-/* One certificate in use. The key is named by the SHA-256 of its SubjectPublicKeyInfo, in hex. */
+/* One certificate in use, the best first: where one cannot be used, the next that has the name serves
+ * it. The key is named by the SHA-256 of its SubjectPublicKeyInfo, in hex. */
 struct conf_certificate {
-	struct str name; /* host name it serves; the first one is the default */
+	struct str names; /* host names it serves, separated by blanks */
 	struct str chain_pem;
 	struct str key_id;
 	bool self_signed;
@@ -86,7 +87,7 @@ void conf_drop(struct conf *c);
 /* True if the address is in one of the networks. */
 bool conf_networks_match(const struct conf_networks *n, const struct ip *ip);
 
-/* What no single setting can know: two listeners on one address. -1 with *err. */
+/* What no single setting can know: two listeners on one address, too many certificates. -1 with *err. */
 int conf_check(const struct conf *c, struct err *err);
 
 /* Snapshots: numbered, one per role, as bytes in a sealed memfd. conf_pack() writes the rows that
@@ -99,7 +100,7 @@ enum conf_role {
 	CONF_RELAY = 8,
 	CONF_KEYS = 16,
 };
-enum { CONF_SNAPSHOT_MAX = 16 << 20, CONF_CERTIFICATES_MAX = 1000 };
+enum { CONF_SNAPSHOT_MAX = 16 << 20, CONF_CERTIFICATES_MAX = 1000, CONF_NAMES_MAX = 16 << 10 };
 void conf_pack(const struct conf *c, enum conf_role role, struct buf *out);
 struct conf *conf_unpack(struct str bytes, struct err *err);
 

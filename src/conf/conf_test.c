@@ -101,7 +101,7 @@ static void certificates_go_to_the_edge(void **state)
 	struct conf *got = conf_unpack(buf_str(&bytes), &err);
 	assert_non_null(got);
 	memset(bytes.p, 'x', bytes.n); /* a snapshot may be unmapped once it was read */
-	assert_true(str_eq(got->certificates[0].name, STR("mail.example.org")));
+	assert_true(str_eq(got->certificates[0].names, STR("mail.example.org")));
 	assert_true(str_eq(got->certificates[0].chain_pem, STR("-----BEGIN A-----\nAA==\n")));
 	assert_true(str_eq(got->certificates[0].key_id, STR(KEY_A)));
 	assert_false(got->certificates[0].self_signed);

@@ -2,7 +2,7 @@
  *
  *   snapshot = "letterlock-conf 1" NUL role NUL revision NUL *( name NUL value NUL ) *certificate
  *              "end" NUL
- *   certificate = "certificate" NUL host-name LF key-id LF ( "0" / "1" ) LF chain NUL
+ *   certificate = "certificate" NUL host-names LF key-id LF ( "0" / "1" ) LF chain NUL
  *
  * Names stand in the order of the table, each row of the role once, values in their normal form. */
 #include <stdlib.h>
@@ -11,7 +11,6 @@
 #include "base/mem.h"
 #include "conf/settings.h"
 #include "conf/value.h"
-#include "wire/domain_name.h"
 
 static const char magic[] = "letterlock-conf 1";
 enum { KEY_ID_BYTES = 32 };
@@ -36,8 +35,8 @@ void conf_pack(const struct conf *c, enum conf_role role, struct buf *out)
 	for (size_t i = 0; role == CONF_EDGE && i < c->certificate_count; i++) {
 		const struct conf_certificate *cert = &c->certificates[i];
 		put(out, "certificate");
-		buf_addf(
-			out, "%.*s\n%.*s\n%d\n", STR_ARG(cert->name), STR_ARG(cert->key_id), cert->self_signed);
+		buf_addf(out, "%.*s\n%.*s\n%d\n", STR_ARG(cert->names), STR_ARG(cert->key_id),
+			cert->self_signed);
 		buf_add(out, cert->chain_pem);
 		buf_add_char(out, 0);
 	}
@@ -96,17 +95,17 @@ static int unpack_rows(struct str *rest, uint64_t role, struct conf *c, struct e
 
 static int unpack_certificate(struct str value, struct conf *c, struct err *err)
 {
-	struct str name = value, key_id, self_signed;
+	struct str names = value, key_id, self_signed;
 	char quoted[VALUE_QUOTE];
-	if (!take_line(&value, &name) || !take_line(&value, &key_id) ||
-		!take_line(&value, &self_signed) || name.n > DOMAIN_NAME_MAX ||
+	if (!take_line(&value, &names) || !take_line(&value, &key_id) ||
+		!take_line(&value, &self_signed) || names.n > CONF_NAMES_MAX ||
 		!hex_ok(key_id, KEY_ID_BYTES) || value.n == 0 ||
 		!(str_eq(self_signed, STR("0")) || str_eq(self_signed, STR("1"))))
-		return err_say(err, "snapshot: certificate %s is malformed", value_quote(name, quoted));
+		return err_say(err, "snapshot: certificate %s is malformed", value_quote(names, quoted));
 	if (c->certificate_count == CONF_CERTIFICATES_MAX)
 		return err_say(err, "snapshot: more than %d certificates", CONF_CERTIFICATES_MAX);
 	c->certificates[c->certificate_count++] = (struct conf_certificate){
-		.name = name,
+		.names = names,
 		.key_id = key_id,
 		.self_signed = self_signed.p[0] == '1',
 		.chain_pem = value,

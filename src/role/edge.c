@@ -8,6 +8,8 @@
 #include "io/fiber.h"
 #include "role/control.h"
 
+enum { FAULTS_MAX = 4000 };
+
 /* The link before is dead or about to be: what was asked on it fails and the client tries again. */
 static void take_link(struct role *r, const struct ask_link_peer *peer, int fd)
 {
@@ -23,25 +25,54 @@ static void take_link(struct role *r, const struct ask_link_peer *peer, int fd)
 }
 
 /* New sessions take the new settings, those that run keep theirs. A certificate that cannot be used
- * leaves everything as it was (P2). */
+ * is told and passed over; if none is left, everything stays as it was (P2). */
 static int take_conf(struct role *r, struct conf *conf, struct err *err)
 {
 	struct edge *e = r->arg;
-	struct ssl_ctx_st *tls = NULL;
+	struct buf faults;
+	struct str rest, line;
+	struct err none;
 	if (e->control)
 		return 0; /* it has no settings */
-	if (conf->certificate_count > 0) {
-		tls = tls_server_context(conf, &e->keys, err);
-		if (!tls)
-			return -1;
-	} else {
-		log_warn("edge.no-certificate", "revision=%llu", (unsigned long long)conf->revision);
+	buf_init(&faults, FAULTS_MAX);
+	struct ssl_ctx_st *tls = tls_server_context(conf, &e->keys, &faults, &none);
+	rest = buf_str(&faults);
+	while (str_split(&rest, '\n', &line))
+		if (line.n)
+			role_fault(r, line);
+	buf_done(&faults);
+	bool stale = e->conf && e->conf->revision > conf->revision; /* trying takes its time */
+	if (stale || (!tls && e->tls)) {
+		SSL_CTX_free(tls);
+		return stale ? 0 : err_say(err, "%s", none.log);
 	}
+	if (!tls)
+		role_fault(r, STR("no certificate can be used: no listener offers TLS"));
 	SSL_CTX_free(e->tls);
 	e->tls = tls;
 	if (e->conf)
 		conf_drop(e->conf);
 	e->conf = conf_hold(conf);
+	return 0;
+}
+
+static bool is_in_use(const struct edge *e, const struct conf_certificate *c)
+{
+	for (size_t i = 0; e->conf && i < e->conf->certificate_count; i++)
+		if (str_eq(e->conf->certificates[i].chain_pem, c->chain_pem))
+			return true;
+	return false;
+}
+
+/* New certificates must be good. One that is bad already, say since its key was lost, shall not stand
+ * in the way of the change that mends it. */
+static int try_conf(struct role *r, const struct conf *conf, struct err *err)
+{
+	struct edge *e = r->arg;
+	for (size_t i = 0; !e->control && i < conf->certificate_count; i++)
+		if (!is_in_use(e, &conf->certificates[i]) &&
+			tls_server_prove(&conf->certificates[i], &e->keys, err) != 0)
+			return -1;
 	return 0;
 }
 
@@ -77,6 +108,7 @@ int main(void)
 	static const struct role_calls calls = {
 		.link = take_link,
 		.conf = take_conf,
+		.try_conf = try_conf,
 		.listen = take_socket,
 		.unlisten = drop_socket,
 		.stop = stop,

@@ -1,6 +1,8 @@
 /* relay: dials out. It resolves, connects, verifies and sends what the store hands it, one fiber per
  * attempt, and answers per recipient with the record of the attempt. It opens no file: trust store and
  * DNS anchors come as contents from serve. */
+#include <openssl/ssl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -21,6 +23,7 @@ struct file {
 	struct arena *arena;
 	struct str contents;
 	bool read;
+	char fault[400]; /* why the file as it is now cannot be used */
 };
 
 struct relay {
@@ -96,22 +99,24 @@ static void keep(struct file *f, struct str contents)
 	f->read = true;
 }
 
-/* Damaged anchors change nothing: the last good ones go on serving (P2). */
-static void take_trust(struct relay *r, const struct ask_file *file, struct str contents)
+static int take_trust(
+	struct relay *r, const struct ask_file *file, struct str contents, struct err *err)
 {
-	struct err err;
 	unsigned count;
 	if (!is_news(&r->trust, contents))
-		return;
-	if (relay_tls_trust(r->now.tls, contents, &count, &err) != 0) {
-		log_error("relay.trust", "file=%.*s err=\"%s\" the trust before stays", STR_ARG(file->path),
-			err.log);
-		return;
+		return 0;
+	if (file->trial) {
+		SSL_CTX *ctx = tls_client_context(TLS_VERIFY, contents, err);
+		SSL_CTX_free(ctx);
+		return ctx ? 0 : -1;
 	}
+	if (relay_tls_trust(r->now.tls, contents, &count, err) != 0)
+		return -1;
 	keep(&r->trust, contents);
 	r->now.trust_revision++;
 	relay_pool_clear(r->now.pool);
 	log_info("relay.trust", "file=%.*s anchors=%u", STR_ARG(file->path), count);
+	return 0;
 }
 
 /* A resolver's settings freeze at its birth, so new ones take a new resolver; attempts that are under
@@ -122,43 +127,58 @@ static void set_resolver(struct relay *r, struct resolver *resolver)
 	r->now.resolver = resolver;
 }
 
-static void take_anchors(struct relay *r, const struct ask_file *file, struct str contents)
+static int take_anchors(
+	struct relay *r, const struct ask_file *file, struct str contents, struct err *err)
 {
 	static const struct conf_addresses none;
-	struct err err;
 	if (!is_news(&r->anchors, contents))
-		return;
+		return 0;
 	/* Before the first settings a resolver is made too: to see whether the anchors are good. */
 	struct resolver *resolver =
-		resolver_new(r->now.conf ? &r->now.conf->dns_servers : &none, contents, &err);
-	if (!resolver) {
-		log_error("relay.anchors", "file=%.*s err=\"%s\" the anchors before stay",
-			STR_ARG(file->path), err.log);
-		return;
+		resolver_new(r->now.conf ? &r->now.conf->dns_servers : &none, contents, err);
+	if (!resolver)
+		return -1;
+	if (file->trial) {
+		resolver_drop(resolver);
+		return 0;
 	}
 	keep(&r->anchors, contents);
 	set_resolver(r, resolver);
 	log_info("relay.anchors", "file=%.*s bytes=%zu", STR_ARG(file->path), contents.n);
+	return 0;
 }
 
-static void take_file(struct role *role, const struct ask_file *file, int fd)
+static int use_file(struct relay *r, const struct ask_file *file, int fd, struct err *err)
+{
+	struct str contents;
+	if (fd < 0)
+		return err_say(err, "%.*s", STR_ARG(file->error));
+	if (body_map(fd, FILE_MAX_BYTES, &contents, err) != 0)
+		return -1;
+	int status = str_eq(file->setting, STR("trust.store")) ? take_trust(r, file, contents, err)
+														   : take_anchors(r, file, contents, err);
+	body_unmap(contents);
+	return status;
+}
+
+/* Damaged anchors change nothing: the last good ones go on serving (P2). */
+static int take_file(struct role *role, const struct ask_file *file, int fd, struct err *err)
 {
 	struct relay *r = role->arg;
-	struct str contents;
-	struct err err;
-	if (fd < 0 || body_map(fd, FILE_MAX_BYTES, &contents, &err) != 0) {
-		log_error("relay.file", "setting=%.*s file=%.*s err=\"%.*s\" what was read before stays",
-			STR_ARG(file->setting), STR_ARG(file->path),
-			STR_ARG(fd < 0 ? file->error : str_from_c(err.log)));
-	} else {
-		if (str_eq(file->setting, STR("trust.store")))
-			take_trust(r, file, contents);
-		else if (str_eq(file->setting, STR("dns.trust_anchor")))
-			take_anchors(r, file, contents);
-		body_unmap(contents);
-	}
+	struct err why;
+	struct file *f = str_eq(file->setting, STR("trust.store")) ? &r->trust : &r->anchors;
+	int status = use_file(r, file, fd, &why);
 	if (fd >= 0)
 		close(fd);
+	if (status != 0)
+		err_say(err, "%.*s: %.*s cannot be used: %.120s", STR_ARG(file->setting),
+			STR_ARG(str_take(file->path, 100)), why.log);
+	if (!file->trial)
+		snprintf(f->fault, sizeof f->fault, "%s%s", status ? err->log : "",
+			!status       ? ""
+				: f->read ? "; what was read before is still in use"
+						  : "; nothing is trusted until it is mended");
+	return status;
 }
 
 static bool same_servers(const struct conf *a, const struct conf *b)
@@ -184,6 +204,10 @@ static int take_conf(struct role *role, struct conf *c, struct err *err)
 		conf_drop(r->now.conf);
 	r->now.conf = conf_hold(c);
 	relay_pool_clear(r->now.pool);
+	if (r->trust.fault[0])
+		role_fault(role, str_from_c(r->trust.fault));
+	if (r->anchors.fault[0])
+		role_fault(role, str_from_c(r->anchors.fault));
 	return 0;
 }
 

@@ -166,11 +166,24 @@ static void on_prepare(struct serve *s, struct ask_question *q)
 		err_perm(&q->err, NULL, "ASK_PREPARE before ASK_SNAPSHOT");
 		return;
 	}
+	/* A revision that is in force already is only handed out again: store was restarted. */
+	for (int i = 0; i < CHILDREN; i++)
+		if (s->conf && s->conf->revision != s->next_conf->revision &&
+			child_try(&s->children[i], &q->err) != 0)
+			return;
 	if (sockets_prepare(s, s->next_conf, &q->err) != 0 && !s->up)
 		serve_fail(s, &q->err);
 }
 
 /* Puts the new snapshots in force and tells how each role took them. */
+static void list_faults(const struct child *c, struct buf *out)
+{
+	struct str rest = str_from_c(c->faults), line;
+	while (str_split(&rest, '\n', &line))
+		if (line.n)
+			buf_addf(out, "%s %.*s\n", c->name, STR_ARG(line));
+}
+
 static void apply_all(struct serve *s, struct buf *report)
 {
 	for (int i = 0; i < CHILDREN; i++) {
@@ -191,6 +204,7 @@ static void apply_all(struct serve *s, struct buf *report)
 			buf_addf(report, "%s %llu\n", c->name, (unsigned long long)c->revision);
 		else
 			buf_addf(report, "%s refused it: %s\n", c->name, err.log);
+		list_faults(c, report);
 	}
 }
 
@@ -279,8 +293,13 @@ static void on_service(struct serve *s, struct ask_question *q)
 	struct buf out;
 	buf_init(&out, 16 * 1024);
 	list_services(s, &out);
-	struct ask_service_answer answer = {.lines = buf_str(&out)};
+	struct buf faults;
+	buf_init(&faults, 32 * 1024);
+	for (int i = 0; i < CHILDREN; i++)
+		list_faults(&s->children[i], &faults);
+	struct ask_service_answer answer = {.lines = buf_str(&out), .faults = buf_str(&faults)};
 	ask_answer(q, xfer_ask_service_answer, &answer);
+	buf_done(&faults);
 	buf_done(&out);
 }
 

@@ -44,6 +44,7 @@ struct child {
 	unsigned restarts;
 	int64_t back_off_ms;
 	char missing[128];     /* walls */
+	char faults[4096];     /* what it cannot use of the settings in force, a line each */
 	int conf_fd;           /* the snapshot in force for it, -1: none yet */
 	uint64_t revision;     /* of conf_fd */
 	uint64_t acknowledged; /* by the child */
@@ -89,6 +90,8 @@ struct child *child_find(struct serve *s, struct str name);
 void child_start(struct child *c);
 /* Asks it to finish; it is not started again. */
 void child_stop(struct child *c);
+/* Asks a role that runs whether it could take the prepared settings. -1 with *err: it could not. */
+int child_try(struct child *c, struct err *err);
 /* Puts its newest snapshot before it. -1 with *err: it keeps the old one. */
 int child_apply(struct child *c, struct err *err);
 /* Call on SIGCHLD. */

@@ -223,21 +223,47 @@ static int read_outside(struct ask_file *file, struct arena *arena)
 
 /* A file from outside the home, as relay gets it. Its absence is told, not hidden; no path is an
  * empty file, so that what was read before is forgotten. */
-static void give_file(struct child *c, const char *setting, struct str path)
+static int give_file(
+	struct child *c, const char *setting, struct str path, bool trial, struct err *err)
 {
 	struct arena *arena = arena_new();
-	struct ask_file file = {.setting = str_from_c(setting), .path = path};
-	struct err err;
-	int memory = path.n ? read_outside(&file, arena) : body_from_str(STR(""), "no file", &err);
+	struct ask_file file = {.setting = str_from_c(setting), .path = path, .trial = trial};
+	int memory = path.n ? read_outside(&file, arena) : body_from_str(STR(""), "no file", err);
 	if (file.error.n)
 		log_warn("serve.file", "setting=%s path=%.*s err=\"%.*s\"", setting, STR_ARG(path),
 			STR_ARG(file.error));
-	if (ask_put(c->link, ASK_FILE, xfer_ask_file, &file, (int[]){memory, -1}, NULL, NULL, NULL,
-			TELL_MS, arena, &err) != 0)
-		log_warn("serve.file", "role=%s setting=%s err=\"%s\"", c->name, setting, err.log);
+	int status = ask_put(c->link, ASK_FILE, xfer_ask_file, &file, (int[]){memory, -1}, NULL, NULL,
+		NULL, TELL_MS, arena, err);
 	if (memory >= 0)
 		close(memory);
 	arena_free(arena);
+	return status;
+}
+
+static int try_files(struct child *c, struct err *err)
+{
+	const struct conf *now = c->serve->conf, *next = c->serve->next_conf;
+	if (!str_eq(now->trust_store, next->trust_store) &&
+		give_file(c, "trust.store", next->trust_store, true, err) != 0)
+		return -1;
+	return str_eq(now->dns_trust_anchor, next->dns_trust_anchor)
+		? 0
+		: give_file(c, "dns.trust_anchor", next->dns_trust_anchor, true, err);
+}
+
+int child_try(struct child *c, struct err *err)
+{
+	if (c->state != CHILD_RUNNING || c->next_conf_fd < 0 || !c->serve->conf)
+		return 0;
+	if (c->conf_role == CONF_RELAY)
+		return try_files(c, err);
+	if (c->conf_role != CONF_EDGE)
+		return 0;
+	struct arena *arena = arena_new();
+	int status = ask_put(c->link, ASK_TRY, NULL, NULL, (int[]){c->next_conf_fd, -1}, NULL, NULL,
+		NULL, TELL_MS, arena, err);
+	arena_free(arena);
+	return status;
 }
 
 int child_apply(struct child *c, struct err *err)
@@ -245,16 +271,20 @@ int child_apply(struct child *c, struct err *err)
 	if (c->conf_fd < 0 || !ask_link_alive(c->link))
 		return err_temp(err, NULL, "not running");
 	if (c->conf_role == CONF_RELAY && c->serve->conf) {
-		give_file(c, "trust.store", c->serve->conf->trust_store);
-		give_file(c, "dns.trust_anchor", c->serve->conf->dns_trust_anchor);
+		/* What is wrong with them it tells with the settings. */
+		give_file(c, "trust.store", c->serve->conf->trust_store, false, err);
+		give_file(c, "dns.trust_anchor", c->serve->conf->dns_trust_anchor, false, err);
 	}
 	uint64_t revision = c->revision;
 	struct arena *arena = arena_new();
-	int status = ask_put(c->link, ASK_CONF, NULL, NULL, (int[]){c->conf_fd, -1}, NULL, NULL, NULL,
-		TELL_MS, arena, err);
-	arena_free(arena);
-	if (status == 0)
+	struct ask_conf_answer answer = {0};
+	int status = ask_put(c->link, ASK_CONF, NULL, NULL, (int[]){c->conf_fd, -1},
+		xfer_ask_conf_answer, &answer, NULL, TELL_MS, arena, err);
+	if (status == 0) {
 		c->acknowledged = revision;
+		str_to_c(answer.faults, c->faults, sizeof c->faults);
+	}
+	arena_free(arena);
 	return status;
 }
 
@@ -309,10 +339,23 @@ static const char *introduce(struct child *c, unsigned life, struct err *err)
 	if (c->life == life && apply_newest(c, err) != 0)
 		return "taking its settings";
 	give_links(c, life);
-	/* Those that came since. */
+	/* Those that came since; an edge tries its certificates with the keys it can ask now. */
+	if (c->conf_role == CONF_EDGE)
+		c->acknowledged = 0;
 	if (c->life == life && apply_newest(c, err) != 0)
 		return "taking its settings";
 	return NULL;
+}
+
+/* The same certificates, but with the keys that are there now. */
+static void try_with_new_keys(struct serve *s)
+{
+	struct err err;
+	for (int i = 0; i < CHILDREN; i++) {
+		struct child *c = &s->children[i];
+		if (c->conf_role == CONF_EDGE && c->state == CHILD_RUNNING && child_apply(c, &err) != 0)
+			log_warn("serve.keys", "role=%s err=\"%s\"", c->name, err.log);
+	}
 }
 
 static void start_fiber(void *arg)
@@ -337,6 +380,8 @@ static void start_fiber(void *arg)
 	log_info("serve.running", "role=%s pid=%d restarts=%u missing=\"%s\"", c->name, (int)c->pid,
 		c->restarts, c->missing);
 	sockets_give(c->serve, c);
+	if (c->conf_role == CONF_KEYS)
+		try_with_new_keys(c->serve);
 }
 
 void child_start(struct child *c)
@@ -370,6 +415,7 @@ static void child_ended(struct child *c)
 	c->pid = 0;
 	c->greeted = false;
 	c->acknowledged = 0;
+	c->faults[0] = 0;
 	sockets_lost(c->serve, c);
 	if (!c->wanted || c->serve->stopping) {
 		c->state = CHILD_OFF;

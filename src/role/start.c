@@ -17,7 +17,7 @@
 #include "io/loop.h"
 #include "role/walls.h"
 
-enum { SERVE_FD = 3 };
+enum { SERVE_FD = 3, FAULTS_MAX = 4000 };
 
 /* The fiber that holds ASK_START until the walls stand, or the role has failed. */
 static struct fiber *starting;
@@ -101,24 +101,51 @@ static void on_file(struct role *r, struct ask_question *q)
 {
 	struct ask_file file;
 	if (ask_take(q, xfer_ask_file, &file) == 0 && r->calls->file)
-		r->calls->file(r, &file, take_fd(q, 0));
+		r->calls->file(r, &file, take_fd(q, 0), &q->err);
+}
+
+/* The settings that came along, or NULL with q->err. */
+static struct conf *take_settings(struct ask_question *q)
+{
+	struct str bytes;
+	if (body_map(q->fd[0], ASK_LONG_MAX, &bytes, &q->err) != 0)
+		return NULL;
+	struct conf *c = conf_unpack(bytes, &q->err);
+	body_unmap(bytes);
+	return c;
+}
+
+void role_fault(struct role *r, struct str line)
+{
+	log_error("role.fault", "role=%s group=%s fault=\"%.*s\"", r->name, r->group, STR_ARG(line));
+	buf_add(&r->faults, line);
+	buf_add_char(&r->faults, '\n');
 }
 
 static void on_conf(struct role *r, struct ask_question *q)
 {
-	struct str bytes;
-	if (body_map(q->fd[0], ASK_LONG_MAX, &bytes, &q->err) != 0)
-		return;
-	struct conf *c = conf_unpack(bytes, &q->err);
-	body_unmap(bytes);
+	struct conf *c = take_settings(q);
 	if (!c)
 		return;
+	buf_done(&r->faults);
+	buf_init(&r->faults, FAULTS_MAX);
 	if (!r->calls->conf || r->calls->conf(r, c, &q->err) == 0) {
+		struct ask_conf_answer answer = {.faults = buf_str(&r->faults)};
 		log_set_level((enum log_level)c->log_level);
 		log_info("role.conf", "role=%s group=%s revision=%llu", r->name, r->group,
 			(unsigned long long)c->revision);
+		ask_answer(q, xfer_ask_conf_answer, &answer);
 	}
 	conf_drop(c);
+}
+
+static void on_try(struct role *r, struct ask_question *q)
+{
+	struct conf *c = take_settings(q);
+	if (c && r->calls->try_conf)
+		r->calls->try_conf(r, c, &q->err);
+	if (c)
+		conf_drop(c);
 }
 
 static void on_listen(struct role *r, struct ask_question *q)
@@ -160,6 +187,9 @@ static void answer_serve(struct ask_question *q, void *arg)
 		break;
 	case ASK_CONF:
 		on_conf(r, q);
+		break;
+	case ASK_TRY:
+		on_try(r, q);
 		break;
 	case ASK_LISTEN:
 		on_listen(r, q);

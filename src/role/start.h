@@ -23,10 +23,15 @@ struct role_calls {
 	void (*link)(struct role *r, const struct ask_link_peer *peer, int fd);
 	/* The neighbour is being stopped on purpose; its link ends soon. */
 	void (*leaving)(struct role *r, const struct ask_link_peer *peer);
-	/* Contents of a file from outside the home; fd -1: it could not be read (file->error). */
-	void (*file)(struct role *r, const struct ask_file *file, int fd);
-	/* A new revision; the caller drops its own hold. -1 with *err: the role keeps the old one. */
+	/* Contents of a file from outside the home; fd -1: it could not be read (file->error). -1 with
+	 * *err: it cannot be used, and what was read before stays. */
+	int (*file)(struct role *r, const struct ask_file *file, int fd, struct err *err);
+	/* A new revision, or the same again when a neighbour that it is tried with was started anew; the
+	 * caller drops its own hold. What in it cannot be used is told by role_fault(). -1 with *err: the
+	 * role keeps the old one. */
 	int (*conf)(struct role *r, struct conf *c, struct err *err);
+	/* A revision that may come: -1 with *err if this role could not use it all. */
+	int (*try_conf)(struct role *r, const struct conf *c, struct err *err);
 	void (*listen)(struct role *r, const struct ask_listen *listen, int fd);
 	void (*unlisten)(struct role *r, uint32_t number);
 	/* Finish what runs, then role_exit(). NULL: exit at once. */
@@ -44,6 +49,7 @@ struct role {
 	char group[32];
 	char home[4096]; /* empty for roles that have no files */
 	struct ask_link *serve;
+	struct buf faults;          /* of the settings in force */
 	struct ask_question *start; /* not answered before role_walls() */
 	uint32_t uid, gid;
 	enum sandbox_mode walls;
@@ -51,6 +57,8 @@ struct role {
 
 void role_hello(struct role *r);
 void role_walls(struct role *r);
+/* In `conf` of struct role_calls: a line for status and for whoever changed the settings. */
+void role_fault(struct role *r, struct str line);
 /* Between role_hello() and role_loop(): the role cannot work. serve is told why and tells the
  * administrator; the process ends. */
 _Noreturn void role_fail(struct role *r, const struct err *err);

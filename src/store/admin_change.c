@@ -69,8 +69,8 @@ static int prepare(struct admin *a, struct site *s, struct arena *arena, struct 
 	for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
 		if (send_snapshot(a, s, roles[i], arena, err) < 0)
 			return -1;
-	return ask_put(
-		a->serve, ASK_PREPARE, xfer_ask_snapshot, &all, NULL, NULL, NULL, NULL, ASK_MS, arena, err);
+	return ask_put(a->serve, ASK_PREPARE, xfer_ask_snapshot, &all, NULL, NULL, NULL, NULL, APPLY_MS,
+		arena, err);
 }
 
 /* Puts a committed site in force here and in the roles. What a role could not take is told, not

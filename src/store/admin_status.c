@@ -38,6 +38,22 @@ static json_t *role_json(struct str line)
 	return j;
 }
 
+/* "mx certificate for …" to the member "faults" of its role. */
+static void add_fault(json_t *roles, struct str line)
+{
+	struct str name;
+	str_split(&line, ' ', &name);
+	for (size_t i = 0; i < json_array_size(roles); i++) {
+		json_t *role = json_array_get(roles, i), *list = json_object_get(role, "faults");
+		const char *of = json_string_value(json_object_get(role, "role"));
+		if (!of || !str_eq(str_from_c(of), name))
+			continue;
+		if (!list)
+			json_object_set_new(role, "faults", list = json_array());
+		json_array_append_new(list, admin_json(line));
+	}
+}
+
 /* The list of roles, or NULL after a refusal. */
 static json_t *ask_service(struct admin_call *c, struct str op, struct str group)
 {
@@ -52,6 +68,9 @@ static json_t *ask_service(struct admin_call *c, struct str op, struct str group
 	while (str_split(&answer.lines, '\n', &line))
 		if (line.n)
 			json_array_append_new(roles, role_json(line));
+	while (str_split(&answer.faults, '\n', &line))
+		if (line.n)
+			add_fault(roles, line);
 	return roles;
 }
 
@@ -194,6 +213,33 @@ static void degraded_walls(struct admin_call *c, json_t *roles, json_t *list)
 	}
 }
 
+static bool has_fault(json_t *role, json_t *fault)
+{
+	json_t *list = json_object_get(role, "faults");
+	for (size_t i = 0; i < json_array_size(list); i++)
+		if (json_equal(json_array_get(list, i), fault))
+			return true;
+	return false;
+}
+
+/* A fault that several roles meet is told once, with the first of them. */
+static void degraded_faults(struct admin_call *c, json_t *roles, json_t *list)
+{
+	for (size_t i = 0; i < json_array_size(roles); i++) {
+		json_t *role = json_array_get(roles, i), *faults = json_object_get(role, "faults");
+		for (size_t k = 0; k < json_array_size(faults); k++) {
+			json_t *fault = json_array_get(faults, k);
+			bool told = false;
+			for (size_t before = 0; before < i && !told; before++)
+				told = has_fault(json_array_get(roles, before), fault);
+			if (!told)
+				degrade(list, "fault",
+					arena_fmt(
+						c->arena, "%s: %s", text_member(role, "role"), json_string_value(fault)));
+		}
+	}
+}
+
 static void degraded_certificates(struct admin_call *c, json_t *list)
 {
 	const struct site *s = c->admin->site;
@@ -218,6 +264,7 @@ static json_t *degraded_json(struct admin_call *c, json_t *roles)
 	struct store_counters n = {0};
 	degraded_roles(c, roles, list);
 	degraded_walls(c, roles, list);
+	degraded_faults(c, roles, list);
 	degraded_certificates(c, list);
 	for (size_t i = 0; i < s->finding_count; i++)
 		degrade(list, "setting",

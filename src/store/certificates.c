@@ -31,11 +31,12 @@ static bool serves(const struct site *s, struct str name)
 {
 	ptrdiff_t dot = str_find(name, '.');
 	for (size_t i = 0; i < s->conf->certificate_count; i++) {
-		struct str served = s->conf->certificates[i].name;
-		if (str_eq_nocase(served, name) ||
-			(dot > 0 && str_starts(served, STR("*.")) &&
-				str_eq_nocase(str_skip(served, 1), str_skip(name, (size_t)dot))))
-			return true;
+		struct str rest = s->conf->certificates[i].names, served;
+		while (str_split(&rest, ' ', &served))
+			if (str_eq_nocase(served, name) ||
+				(dot > 0 && str_starts(served, STR("*.")) &&
+					str_eq_nocase(str_skip(served, 1), str_skip(name, (size_t)dot))))
+				return true;
 	}
 	return false;
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/hex.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/vec.h"
 #include "conf/settings.h"
@@ -240,9 +241,26 @@ static void load_setting(struct loading *l, struct str key, struct str value, st
 	l->site->origins[s - settings] = *o;
 }
 
+/* Each value may be good and two of them not together: then the listeners are as they were last. */
+static void restore_listeners(struct loading *l, const char *why)
+{
+	static const struct str names[] = {
+		{"listen.smtp", 11}, {"listen.submission", 17}, {"listen.submissions", 18}};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		struct err ignored;
+		struct str good;
+		const struct setting *s = setting_find(names[i]);
+		if (!last_good(l, names[i], &good))
+			good = str_from_c(s->value);
+		setting_parse(s, good, l->site->conf, &ignored);
+	}
+	add_finding(l, STR("listen.*"), STR(""), why);
+}
+
 static int load_settings(struct loading *l)
 {
 	int r;
+	struct err why;
 	struct arena *a = l->site->arena;
 	struct db_query *q = db_query(l->s->db,
 		"SELECT section, name, value, changed_by, changed_at, revision FROM setting"
@@ -256,6 +274,8 @@ static int load_settings(struct loading *l)
 		struct str key = arena_fmt(a, "%.*s.%.*s", STR_ARG(section), STR_ARG(name));
 		load_setting(l, key, arena_dup(a, db_str(q, 2)), &o);
 	}
+	if (r == 0 && conf_check(l->site->conf, &why) < 0)
+		restore_listeners(l, why.log);
 	return r;
 }
 
@@ -318,16 +338,27 @@ static int load_connectors(struct loading *l)
 	return r;
 }
 
+/* Host names separated by blanks. */
+static bool names_ok(struct str names)
+{
+	struct str rest = names, name;
+	while (str_split(&rest, ' ', &name))
+		if (name.n > SERVED_NAME_MAX)
+			return false;
+	for (size_t i = 0; i < names.n; i++)
+		if (!ascii_is_alpha(names.p[i]) && !ascii_is_digit(names.p[i]) &&
+			(!names.p[i] || !strchr(" .-_*", names.p[i])))
+			return false;
+	return names.n <= CONF_NAMES_MAX;
+}
+
 /* What a snapshot takes (conf/snapshot.c): a damaged row must not keep all others from the edges. */
 static bool certificate_ok(const struct site_certificate *c)
 {
 	static const struct str begin = {"-----BEGIN CERTIFICATE-----", 27};
-	struct str rest = c->serves, name;
-	while (str_split(&rest, ' ', &name))
-		if (name.n > SERVED_NAME_MAX)
-			return false;
-	return hex_ok(c->facts.key_id, KEY_ID_BYTES) &&
-		memmem(c->chain.p, c->chain.n, begin.p, begin.n);
+	return names_ok(c->serves) && names_ok(c->facts.names) &&
+		hex_ok(c->facts.key_id, KEY_ID_BYTES) && memmem(c->chain.p, c->chain.n, begin.p, begin.n) &&
+		!memchr(c->chain.p, 0, c->chain.n);
 }
 
 static int load_certificates(struct loading *l)
@@ -367,28 +398,60 @@ static int load_certificates(struct loading *l)
 	return r;
 }
 
-/* One row of the snapshot per name served; the one for server.hostname comes first. */
+/* Rows of the snapshot, and how many of them have a name. */
+struct serving {
+	struct vec rows;
+	struct map *names;
+};
+
+static bool has_name(struct str names, struct str wanted)
+{
+	struct str name;
+	while (str_split(&names, ' ', &name))
+		if (str_eq_nocase(name, wanted))
+			return true;
+	return false;
+}
+
+static void serve_names(struct serving *v, const struct site_certificate *c, struct str names)
+{
+	struct str rest = names, name;
+	vec_add(&v->rows,
+		&(struct conf_certificate){names, c->chain, c->facts.key_id, c->facts.self_signed});
+	while (str_split(&rest, ' ', &name))
+		if (name.n)
+			map_put(v->names, name, (void *)((uintptr_t)map_get(v->names, name) + 1));
+}
+
+/* True if the certificate has a name that another one serves, with nothing to fall back to. */
+static bool is_spare(const struct serving *v, const struct site_certificate *c)
+{
+	struct str rest = c->facts.names, name;
+	while (str_split(&rest, ' ', &name))
+		if (name.n && (uintptr_t)map_get(v->names, name) < 2 && !has_name(c->serves, name))
+			return true;
+	return false;
+}
+
+/* First what serves, the certificate for server.hostname in front; then for each name the newest one
+ * of those before, which serves if the edge finds the first one unusable (P2). */
 static void fill_conf_certificates(struct site *s)
 {
-	struct vec list;
-	vec_init(&list, sizeof(struct conf_certificate));
+	struct serving v = {.names = map_new()};
+	vec_init(&v.rows, sizeof(struct conf_certificate));
+	for (int default_one = 1; default_one >= 0; default_one--)
+		for (size_t i = 0; i < s->certificate_count; i++) {
+			const struct site_certificate *c = &s->certificates[i];
+			if (c->serves.n && has_name(c->serves, s->conf->hostname) == default_one)
+				serve_names(&v, c, c->serves);
+		}
 	for (size_t i = 0; i < s->certificate_count; i++) {
 		const struct site_certificate *c = &s->certificates[i];
-		struct str rest = c->serves, name;
-		while (str_split(&rest, ' ', &name))
-			if (name.n)
-				vec_add(&list,
-					&(struct conf_certificate){
-						name, c->chain, c->facts.key_id, c->facts.self_signed});
+		if (is_spare(&v, c))
+			serve_names(&v, c, c->facts.names);
 	}
-	struct conf_certificate *all = settle(s, &list, &s->conf->certificate_count);
-	for (size_t i = 1; i < s->conf->certificate_count; i++)
-		if (str_eq_nocase(all[i].name, s->conf->hostname)) {
-			struct conf_certificate first = all[i];
-			memmove(&all[1], &all[0], i * sizeof *all);
-			all[0] = first;
-		}
-	s->conf->certificates = all;
+	map_free(v.names, NULL);
+	s->conf->certificates = settle(s, &v.rows, &s->conf->certificate_count);
 }
 
 static int load_revision(struct loading *l)

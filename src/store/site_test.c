@@ -256,8 +256,11 @@ static void a_new_certificate_takes_over_its_names_only(void **state)
 	assert_true(str_eq(s->certificates[0].serves, STR("b.example")));
 	assert_true(str_eq(s->certificates[1].serves, STR("a.example")));
 	/* The one for server.hostname is the default: first of the snapshot. */
-	assert_int_equal(s->conf->certificate_count, 2);
-	assert_true(str_eq(s->conf->certificates[0].name, STR("b.example")));
+	assert_true(str_eq(s->conf->certificates[0].names, STR("b.example")));
+	assert_true(str_eq(s->conf->certificates[1].names, STR("a.example")));
+	/* If the new one turns out to be unusable, the one before has the name. */
+	assert_int_equal(s->conf->certificate_count, 3);
+	assert_true(str_eq(s->conf->certificates[2].names, STR("a.example b.example")));
 	put_certificate(f, "a.example", "three");
 	site_drop(s);
 	s = load(f);
@@ -278,6 +281,39 @@ static void damaged_rows_are_told_and_not_used(void **state)
 	assert_int_equal(s->conf->certificate_count, 1);
 	assert_int_equal(site_connector(s, STR("hop"))->port, 0);
 	assert_int_equal(s->finding_count, 2);
+	site_drop(s);
+}
+
+/* Two values that are good, but not together (P2). */
+static void listeners_that_collide_stay_as_they_were(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = {0};
+	set(f, "listen.smtp", "", "127.0.0.1:2525");
+	set(f, "listen.submission", "", "127.0.0.1:2587");
+	edit(f, "UPDATE setting SET value = '127.0.0.1:2525' WHERE name = 'submission'");
+	struct site *s = load(f);
+	assert_int_equal(conf_check(s->conf, &err), 0);
+	assert_true(str_eq(s->conf->listen_submission.at[0].text, STR("127.0.0.1:2587")));
+	assert_int_equal(s->finding_count, 1);
+	site_drop(s);
+}
+
+/* One row of the snapshot each, however many names. */
+static void a_certificate_may_have_many_names(void **state)
+{
+	struct fixture *f = *state;
+	static char names[1100 * 8];
+	for (int i = 0; i < 1100; i++)
+		snprintf(names + strlen(names), 10, "%sa%d.x", i ? " " : "", i);
+	put_certificate(f, names, "one");
+	struct site *s = load(f);
+	assert_int_equal(s->conf->certificate_count, 1);
+	site_drop(s);
+	edit(f, "UPDATE serving SET name = 'a' || char(10) || 'b' WHERE name = 'a7.x'");
+	s = load(f);
+	assert_int_equal(s->conf->certificate_count, 0);
+	assert_int_equal(s->finding_count, 1);
 	site_drop(s);
 }
 
@@ -313,6 +349,8 @@ int main(void)
 		TEST(an_unknown_tls_level_of_a_connector_is_the_strictest),
 		TEST(a_new_certificate_takes_over_its_names_only),
 		TEST(damaged_rows_are_told_and_not_used),
+		TEST(listeners_that_collide_stay_as_they_were),
+		TEST(a_certificate_may_have_many_names),
 		TEST(what_is_no_site_db_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
