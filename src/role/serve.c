@@ -178,7 +178,7 @@ static void on_prepare(struct serve *s, struct ask_question *q)
 /* Puts the new snapshots in force and tells how each role took them. */
 static void list_faults(const struct child *c, struct buf *out)
 {
-	struct str rest = str_from_c(c->faults), line;
+	struct str rest = str_from_c(c->faults ? c->faults : ""), line;
 	while (str_split(&rest, '\n', &line))
 		if (line.n)
 			buf_addf(out, "%s %.*s\n", c->name, STR_ARG(line));

@@ -43,10 +43,10 @@ struct child {
 	int64_t started_steady_ms;
 	unsigned restarts;
 	int64_t back_off_ms;
-	char missing[128];     /* walls */
-	char faults[4096];     /* what it cannot use of the settings in force, a line each */
-	int conf_fd;           /* the snapshot in force for it, -1: none yet */
-	uint64_t revision;     /* of conf_fd */
+	char missing[128]; /* walls */
+	char *faults;      /* what it cannot use of the settings in force, a line each; heap or NULL */
+	int conf_fd;       /* the snapshot in force for it, -1: none yet */
+	uint64_t revision; /* of conf_fd */
 	uint64_t acknowledged; /* by the child */
 	int next_conf_fd;      /* came with ASK_SNAPSHOT, waits for ASK_APPLY */
 	uint64_t next_revision;

@@ -266,6 +266,12 @@ int child_try(struct child *c, struct err *err)
 	return status;
 }
 
+static void set_faults(struct child *c, struct str faults)
+{
+	free(c->faults);
+	c->faults = faults.n ? str_to_c(faults, mem_new(faults.n + 1), faults.n + 1) : NULL;
+}
+
 int child_apply(struct child *c, struct err *err)
 {
 	if (c->conf_fd < 0 || !ask_link_alive(c->link))
@@ -282,7 +288,7 @@ int child_apply(struct child *c, struct err *err)
 		xfer_ask_conf_answer, &answer, NULL, TELL_MS, arena, err);
 	if (status == 0) {
 		c->acknowledged = revision;
-		str_to_c(answer.faults, c->faults, sizeof c->faults);
+		set_faults(c, answer.faults);
 	}
 	arena_free(arena);
 	return status;
@@ -415,7 +421,7 @@ static void child_ended(struct child *c)
 	c->pid = 0;
 	c->greeted = false;
 	c->acknowledged = 0;
-	c->faults[0] = 0;
+	set_faults(c, STR(""));
 	sockets_lost(c->serve, c);
 	if (!c->wanted || c->serve->stopping) {
 		c->state = CHILD_OFF;
