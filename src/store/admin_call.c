@@ -198,12 +198,16 @@ struct str admin_who(uint32_t uid, struct arena *arena)
 	return uid == 0 ? STR("root") : arena_fmt(arena, "uid %u", uid);
 }
 
-/* True if the process at the other end of the unix connection may administer this home. */
+/* True if the process at the other end of the unix connection may administer this home. Links between
+ * roles (SOCK_SEQPACKET) were made by serve, so they bear the credentials of one who may: a control
+ * that was taken over must not pass its own off as a caller. */
 static bool may_administer(const struct admin *a, int fd, struct ucred *ret)
 {
-	socklen_t n = sizeof *ret;
-	return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ret, &n) == 0 && n == sizeof *ret &&
-		(ret->uid == 0 || ret->uid == a->owner);
+	int type = 0;
+	socklen_t n = sizeof *ret, type_n = sizeof type;
+	return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_n) == 0 &&
+		type == SOCK_STREAM && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ret, &n) == 0 &&
+		n == sizeof *ret && (ret->uid == 0 || ret->uid == a->owner);
 }
 
 void admin_answer(struct ask_question *q, struct admin *a)

@@ -585,6 +585,13 @@ static void only_root_and_the_owner_are_answered(void **state)
 	assert_int_equal(status, 403);
 	ask_as(&f->admin, pipe_ends[0], &status);
 	assert_int_equal(status, 403);
+	/* The link between two roles was made by serve, which may do everything: it is no caller. */
+	int link[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, link), 0);
+	ask_as(&f->admin, link[0], &status);
+	assert_int_equal(status, 403);
+	close(link[0]);
+	close(link[1]);
 	/* Somebody else: root can be him for a moment, others pretend that the home is not theirs. */
 	uint32_t stranger = getuid() ? getuid() : 65534;
 	close(pair[0]);
