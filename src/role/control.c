@@ -102,8 +102,16 @@ static struct evhttp_request *take_http(struct request *r)
 	return http;
 }
 
+/* There may be a passphrase in it. */
+static void wipe(struct str args)
+{
+	if (args.n)
+		mem_wipe((char *)(uintptr_t)args.p, args.n);
+}
+
 static void request_free(struct request *r)
 {
+	wipe(r->args);
 	if (r->caller >= 0)
 		close(r->caller);
 	if (r->raw >= 0)
@@ -210,6 +218,7 @@ static void on_request(struct evhttp_request *http, void *arg)
 	struct evbuffer *body = evhttp_request_get_input_buffer(http);
 	if (args) {
 		r->args = arena_dup(r->arena, str_from_c(args));
+		wipe(str_from_c(args));
 		r->raw = body_memfd(body);
 	} else {
 		r->args = body_text(body, r->arena);
