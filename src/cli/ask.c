@@ -230,7 +230,7 @@ int cli_ask(struct cli *c, const char *verb, json_t *args, const struct str *raw
 	free(text);
 	if (status == 0)
 		return CLI_FAILED;
-	json_t *j = json_loadb(answer.p, answer.n, 0, &why);
+	json_t *j = json_loadb(answer.p, answer.n, JSON_ALLOW_NUL, &why);
 	if (!j)
 		return cli_fail(c, "failed", "the answer of the daemon is not JSON (status %u)", status);
 	if (status == HTTP_OK) {
