@@ -149,6 +149,9 @@ static struct str build_prefix(
 			message_field_raw(&out, "Message-ID", *ret_message_id);
 		}
 	}
+	/* No header section then: its first line must not become part of our last field. */
+	if (l->notes.begins_folded)
+		buf_add_c(&out, "\r\n");
 	struct str prefix = arena_dup(t->arena, buf_str(&out));
 	buf_done(&out);
 	return prefix;

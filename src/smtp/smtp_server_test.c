@@ -659,6 +659,29 @@ static void received_header(void **state)
 	clock_set_wall_ms(-1);
 }
 
+/* What is no header must not become part of ours. */
+static void a_folded_beginning_is_body(void **state)
+{
+	(void)state;
+	struct buf out;
+	static const struct {
+		const char *input;
+		bool apart;
+	} cases[] = {
+		{TO_DATA " by nobody\r\n.\r\n", true},
+		{TO_DATA "\tby nobody\r\n.\r\n", true},
+		{TO_DATA "Subject: x\r\n y\r\n.\r\n", false},
+		{TO_DATA "\r\n x\r\n.\r\n", false},
+		{TO_DATA ".\r\n", false},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct smtp_fake *f = session(cases[i].input, &out);
+		assert_int_equal(str_ends_nocase(f->prefix, STR("\r\n\r\n")), cases[i].apart);
+		buf_done(&out);
+		smtp_fake_free(f);
+	}
+}
+
 static void submission_adds(void **state)
 {
 	(void)state;
@@ -770,6 +793,7 @@ int main(void)
 		cmocka_unit_test(answers),
 		cmocka_unit_test(no_room),
 		cmocka_unit_test(received_header),
+		cmocka_unit_test(a_folded_beginning_is_body),
 		cmocka_unit_test(submission_adds),
 		cmocka_unit_test(records),
 		cmocka_unit_test(records_are_split),

@@ -98,6 +98,8 @@ void message_notes_add(struct message_notes *n, struct str piece)
 {
 	if (piece.n == 0)
 		return;
+	if (n->size == 0)
+		n->begins_folded = piece.p[0] == ' ' || piece.p[0] == '\t';
 	n->size += piece.n;
 	if (!n->has_8bit)
 		n->has_8bit = any_8bit(piece);

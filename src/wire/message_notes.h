@@ -15,6 +15,7 @@ struct message_notes {
 	bool has_date, has_from, has_message_id;
 	bool has_8bit; /* a byte above 127 */
 	bool has_nul;
+	bool begins_folded; /* with a blank or tab: it would continue a field put in front of it */
 	/* Private from here on; see message_notes_id(). */
 	bool in_body;
 	bool after_cr;
