@@ -2,7 +2,6 @@
  * in a third one. */
 #include "cert/tls.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <openssl/ssl.h>
 #include <setjmp.h> /* style: cmocka wants it */
@@ -15,13 +14,11 @@
 
 #include <cmocka.h>
 
-#include "ask/questions.h"
 #include "cert/judge.h"
 #include "cert/key.h"
 #include "cert/keys.h"
 #include "cert/provider.h"
 #include "cert/test_pki.h"
-#include "io/body.h"
 #include "io/fiber.h"
 #include "io/loop.h"
 #include "io/stream.h"
@@ -451,57 +448,6 @@ static void sign_other_text(void *arg)
 	loop_stop();
 }
 
-static int files_in_folder(void)
-{
-	int n = 0;
-	DIR *d = opendir(world.folder);
-	while (d && readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
-/* K4: questions as a taken-over edge would put them, good ones and rubbish. */
-static void ask_for_more(void *arg)
-{
-	static const enum ask_kind kinds[] = {ASK_KEY_MAKE, ASK_KEY_PUT, ASK_SELF_SIGN, ASK_PILE,
-		ASK_ADMIN, ASK_START, ASK_CONF, (enum ask_kind)0, (enum ask_kind)65535};
-	int *ret_answered = arg;
-	struct ask_key_make make = {.type = STR("p256")};
-	struct pki_pair pair = pki_make((struct pki_wish){.cn = "x"});
-	struct buf pem;
-	struct err err;
-	buf_init(&pem, 1 << 16);
-	pki_add_key(&pem, pair.key);
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-		struct arena *arena = arena_new();
-		struct ask_answer answer;
-		int fd = body_from_str(buf_str(&pem), "key", &err);
-		*ret_answered += ask_put(world.to_keys, kinds[i], xfer_ask_key_make, &make, (int[]){fd, -1},
-							 NULL, NULL, NULL, 5000, arena, &err) == 0;
-		*ret_answered += ask_call(world.to_keys, (uint16_t)kinds[i], STR("\xff\xff\xff\xff"), NULL,
-							 5000, arena, &answer, &err) == 0;
-		assert_true(ask_link_alive(world.to_keys));
-		close(fd);
-		arena_free(arena);
-	}
-	buf_done(&pem);
-	pki_free(&pair);
-	loop_stop();
-}
-
-static void test_an_edge_gets_signatures_only(void **state)
-{
-	int answered = 0, before = files_in_folder();
-	(void)state;
-	link_keys("edge");
-	fiber_start("edge", ask_for_more, &answered);
-	loop_run();
-	assert_int_equal(answered, 0);
-	assert_int_equal(files_in_folder(), before);
-	unlink_keys();
-}
-
 static void test_other_texts_are_not_signed(void **state)
 {
 	int status = 1;
@@ -810,7 +756,6 @@ int main(void)
 		cmocka_unit_test(test_keys_goes_and_comes_back),
 		cmocka_unit_test(test_private_half_stays_where_it_is),
 		cmocka_unit_test(test_other_texts_are_not_signed),
-		cmocka_unit_test(test_an_edge_gets_signatures_only),
 		cmocka_unit_test(test_bad_certificates_are_passed_over),
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_missing_intermediate_of_a_trusted_family),
