@@ -1,4 +1,6 @@
 /* edge_ask: see edge.h. */
+#include <unistd.h>
+
 #include "ask/questions.h"
 #include "base/buf.h"
 #include "io/fiber.h"
@@ -63,6 +65,8 @@ static int ask_store_spool(void *arg, int *ret_fd, uint64_t *ret_spool, struct e
 	arena_free(arena);
 	if (status != 0)
 		return -1;
+	if (fds[1] >= 0)
+		close(fds[1]);
 	if (fds[0] < 0)
 		return err_temp(err, "no room for large messages", "store gave no spool file");
 	*ret_fd = fds[0];

@@ -233,6 +233,10 @@ void sockets_give(struct serve *s, struct child *edge)
 
 void sockets_apply(struct serve *s)
 {
+	struct err err;
+	/* Prepared they are, but for an edge that was started again since. */
+	if (bind_missing(s, s->conf, NULL, false, &err) != 0)
+		log_error("serve.listen", "err=\"%s\"", err.log);
 	for (size_t i = 0; i < s->sockets->n; i++) {
 		struct socket_bound *b = vec_at(s->sockets, i);
 		if (is_listed(s->conf, b))

@@ -374,8 +374,7 @@ def test_P4_a_home_with_a_missing_piece(new_home, piece):
     away.mkdir()
     for part in folder.glob(f"{piece}*"):
         part.rename(away / part.name)
-    began = time.monotonic()
-    done = home.run("serve", timeout=20)
+    done = home.run("serve")
     assert done.returncode == 1
     said = [line for line in done.stderr.splitlines() if "WARNING: ASan" not in line]
     assert len(said) == 1 and str(home.folder) in said[0], said
@@ -391,7 +390,7 @@ def test_P4_a_home_with_a_missing_piece(new_home, piece):
 @pytest.mark.parametrize("role", ["store", "relay"])
 def test_P4_a_program_that_cannot_be_run_is_said_at_once(without, role):
     home, program = without(role)
-    done = home.run("serve", timeout=20)
+    done = home.run("serve")
     assert done.returncode == 1
     assert f"{program} cannot be run" in done.stderr
 
@@ -399,7 +398,7 @@ def test_P4_a_program_that_cannot_be_run_is_said_at_once(without, role):
 def test_P4_a_port_in_use_is_said_at_once(new_home):
     home = new_home()
     with socket.create_server(("127.0.0.1", home.submission)):
-        done = home.run("serve", timeout=20)
+        done = home.run("serve")
     assert done.returncode == 1
     assert f"listen.submission: cannot listen on 127.0.0.1:{home.submission}" in done.stderr
     home.serve()
