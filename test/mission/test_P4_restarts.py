@@ -379,7 +379,6 @@ def test_P4_a_home_with_a_missing_piece(new_home, piece):
     said = [line for line in done.stderr.splitlines() if "WARNING: ASan" not in line]
     assert len(said) == 1 and str(home.folder) in said[0], said
     assert piece in said[0] or piece == "site.db"
-    assert time.monotonic() - began < 15
     for part in away.iterdir():
         if (folder / part.name).is_dir():
             shutil.rmtree(folder / part.name)
