@@ -160,22 +160,35 @@ static void on_snapshot(struct serve *s, struct ask_question *q)
 	}
 }
 
+/* Roles take their time, and meanwhile store may die and the next one come with settings of its own:
+ * then these are no longer what is being prepared. */
+static int try_all(struct serve *s, const struct conf *now, struct conf *next, struct err *err)
+{
+	for (int i = 0; i < CHILDREN; i++) {
+		if (child_try(&s->children[i], now, next, err) != 0)
+			return -1;
+		if (s->next_conf != next)
+			return err_temp(err, NULL, "other settings came while these were being tried");
+	}
+	return 0;
+}
+
 static void on_prepare(struct serve *s, struct ask_question *q)
 {
 	if (!s->next_conf) {
 		err_perm(&q->err, NULL, "ASK_PREPARE before ASK_SNAPSHOT");
 		return;
 	}
+	struct conf *next = conf_hold(s->next_conf), *now = s->conf ? conf_hold(s->conf) : NULL;
 	/* A revision that is in force already is only handed out again: store was restarted. */
-	for (int i = 0; i < CHILDREN; i++)
-		if (s->conf && s->conf->revision != s->next_conf->revision &&
-			child_try(&s->children[i], &q->err) != 0)
-			return;
-	if (sockets_prepare(s, s->next_conf, &q->err) != 0 && !s->up)
+	bool news = now && now->revision != next->revision;
+	bool good = !news || try_all(s, now, next, &q->err) == 0;
+	if (good && sockets_prepare(s, next, &q->err) != 0 && !s->up)
 		serve_fail(s, &q->err);
+	conf_drop(now);
+	conf_drop(next);
 }
 
-/* Puts the new snapshots in force and tells how each role took them. */
 static void list_faults(const struct child *c, struct buf *out)
 {
 	struct str rest = str_from_c(c->faults ? c->faults : ""), line;
@@ -184,6 +197,7 @@ static void list_faults(const struct child *c, struct buf *out)
 			buf_addf(out, "%s %.*s\n", c->name, STR_ARG(line));
 }
 
+/* Puts the new snapshots in force and tells how each role took them. */
 static void apply_all(struct serve *s, struct buf *report)
 {
 	for (int i = 0; i < CHILDREN; i++) {

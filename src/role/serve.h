@@ -91,7 +91,7 @@ void child_start(struct child *c);
 /* Asks it to finish; it is not started again. */
 void child_stop(struct child *c);
 /* Asks a role that runs whether it could take the prepared settings. -1 with *err: it could not. */
-int child_try(struct child *c, struct err *err);
+int child_try(struct child *c, const struct conf *now, const struct conf *next, struct err *err);
 /* Puts its newest snapshot before it. -1 with *err: it keeps the old one. */
 int child_apply(struct child *c, struct err *err);
 /* Call on SIGCHLD. */

@@ -240,9 +240,9 @@ static int give_file(
 	return status;
 }
 
-static int try_files(struct child *c, struct err *err)
+static int try_files(
+	struct child *c, const struct conf *now, const struct conf *next, struct err *err)
 {
-	const struct conf *now = c->serve->conf, *next = c->serve->next_conf;
 	if (!str_eq(now->trust_store, next->trust_store) &&
 		give_file(c, "trust.store", next->trust_store, true, err) != 0)
 		return -1;
@@ -251,12 +251,12 @@ static int try_files(struct child *c, struct err *err)
 		: give_file(c, "dns.trust_anchor", next->dns_trust_anchor, true, err);
 }
 
-int child_try(struct child *c, struct err *err)
+int child_try(struct child *c, const struct conf *now, const struct conf *next, struct err *err)
 {
-	if (c->state != CHILD_RUNNING || c->next_conf_fd < 0 || !c->serve->conf)
+	if (c->state != CHILD_RUNNING || c->next_conf_fd < 0)
 		return 0;
 	if (c->conf_role == CONF_RELAY)
-		return try_files(c, err);
+		return try_files(c, now, next, err);
 	if (c->conf_role != CONF_EDGE)
 		return 0;
 	struct arena *arena = arena_new();
