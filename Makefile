@@ -140,6 +140,7 @@ check:
 	@tool/test build/asan quick
 check-all:
 	@$(MAKE) --no-print-directory SAN=1 OUT=build/asan all unit
+	@$(MAKE) --no-print-directory bench
 	@tool/test build/asan all
 clean:
 	rm -rf build

@@ -149,9 +149,9 @@ static void compare(
 	struct pki_pair pair;
 	struct err err;
 	struct conf_certificate c = {
-		.name = STR("localhost"), .chain_pem = make_pair(type, folder, &pair)};
-	struct conf conf = {.certificates = &c, .certificate_count = 1};
-	SSL_CTX *remote = tls_server_context(&conf, link, &err);
+		.names = STR("localhost"), .chain_pem = make_pair(type, folder, &pair)};
+	struct conf conf = {.hostname = STR("localhost"), .certificates = &c, .certificate_count = 1};
+	SSL_CTX *remote = tls_server_context(&conf, link, NULL, &err);
 	SSL_CTX *local = tls_server_context_with_key(c.chain_pem, pair.key, &err);
 	run.client = tls_client_context(TLS_VERIFY, c.chain_pem, &err);
 	if (!remote || !local || !run.client) {
