@@ -144,16 +144,23 @@ static int say_start(struct serve *s, const char *role, const char *group, bool 
 
 /* ---- what a role is given ---- */
 
-static void say_link(struct child *to, const struct child *peer, int fd)
+/* Something about a neighbour: ASK_LINK with `fd`, or ASK_LEAVING without (-1). */
+static void say_peer(
+	const struct child *to, enum ask_kind kind, const char *event, const struct child *peer, int fd)
 {
 	struct arena *arena = arena_new();
 	struct ask_link_peer q = {.role = str_from_c(peer->role), .group = str_from_c(peer->group)};
 	struct err err;
-	if (ask_put(to->link, ASK_LINK, xfer_ask_link_peer, &q, (int[]){fd, -1}, NULL, NULL, NULL,
-			TELL_MS, arena, &err) != 0)
-		log_warn("serve.link", "role=%s peer=%s err=\"%s\"", to->name, peer->name, err.log);
-	close(fd);
+	if (ask_put(to->link, kind, xfer_ask_link_peer, &q, (int[]){fd, -1}, NULL, NULL, NULL, TELL_MS,
+			arena, &err) != 0)
+		log_warn(event, "role=%s peer=%s err=\"%s\"", to->name, peer->name, err.log);
 	arena_free(arena);
+}
+
+static void say_link(const struct child *to, const struct child *peer, int fd)
+{
+	say_peer(to, ASK_LINK, "serve.link", peer, fd);
+	close(fd);
 }
 
 /* The one that `c` has the pair number `i` with, or NULL. */
@@ -477,15 +484,8 @@ void children_reap(struct serve *s)
 static void say_leaving(const struct child *c)
 {
 	struct child *store = child_find(c->serve, STR("store"));
-	if (c->conf_role != CONF_RELAY || !store->greeted)
-		return;
-	struct ask_link_peer q = {.role = str_from_c(c->role), .group = str_from_c(c->group)};
-	struct arena *arena = arena_new();
-	struct err err;
-	if (ask_put(store->link, ASK_LEAVING, xfer_ask_link_peer, &q, NULL, NULL, NULL, NULL, TELL_MS,
-			arena, &err) != 0)
-		log_warn("serve.leaving", "role=%s err=\"%s\"", c->name, err.log);
-	arena_free(arena);
+	if (c->conf_role == CONF_RELAY && store->greeted)
+		say_peer(store, ASK_LEAVING, "serve.leaving", c, -1);
 }
 
 static void stop_fiber(void *arg)

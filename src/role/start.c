@@ -208,10 +208,7 @@ static void answer_serve(struct ask_question *q, void *arg)
 		fiber_start("stop", stop_fiber, r);
 		break;
 	default:
-		if (r->calls->other)
-			r->calls->other(q, arg);
-		else
-			err_perm(&q->err, NULL, "%s does not answer question %u", r->name, q->kind);
+		err_perm(&q->err, NULL, "%s does not answer question %u", r->name, q->kind);
 	}
 }
 
@@ -261,7 +258,7 @@ void role_walls(struct role *r)
 
 _Noreturn void role_loop(struct role *r)
 {
+	(void)r;
 	for (;;)
 		loop_run();
-	role_exit(r, 0);
 }

@@ -36,8 +36,6 @@ struct role_calls {
 	void (*unlisten)(struct role *r, uint32_t number);
 	/* Finish what runs, then role_exit(). NULL: exit at once. */
 	void (*stop)(struct role *r);
-	/* Questions of serve that are none of the above. */
-	ask_handler *other;
 };
 
 struct role {
