@@ -23,6 +23,12 @@ struct list {
 	struct waiting *first, *last;
 };
 
+/* Recipients by what they do. */
+struct tally {
+	uint64_t waiting, deferred, held, active; /* waiting: neither held nor active */
+	uint64_t untold;                          /* of the waiting ones, those without a cause */
+};
+
 struct destination {
 	struct timed timed; /* in the heap while it is backing off (K3) */
 	struct list due;
@@ -31,6 +37,7 @@ struct destination {
 	unsigned running, failures;
 	struct queue_trouble trouble; /* the last failure; one allocation, at cause.p */
 	size_t domains;               /* that lead here */
+	struct tally tally;           /* of these, as far as queue_each_next_hop() has added it up */
 	size_t key_n;
 	char key[];
 };
@@ -38,6 +45,7 @@ struct destination {
 struct domain {
 	struct destination *destination, *moving_to;
 	size_t recipients;
+	struct tally tally;
 	size_t name_n;
 	char name[];
 };
@@ -60,6 +68,7 @@ struct waiting {
 	uint8_t state; /* enum recipient_state */
 	uint8_t place; /* enum place */
 	uint8_t wish;  /* enum queue_wish */
+	uint8_t cause; /* below QUEUE_CAUSES */
 };
 
 struct queue {
@@ -73,7 +82,8 @@ struct queue {
 	struct destination *line_first, *line_last;
 	struct list suspects;
 	bool suspect_active;
-	uint64_t counts[PLACE_ACTIVE + 1], deferred; /* deferred: of those neither held nor active */
+	struct tally tally;
+	uint64_t causes[QUEUE_CAUSES]; /* of those who are not active */
 };
 
 /* ---- heap ------------------------------------------------------------------------------------- */
@@ -289,15 +299,35 @@ static void domain_drop(struct queue *q, struct domain *d)
 
 /* ---- recipients ------------------------------------------------------------------------------- */
 
+static void tally_add(struct tally *t, const struct tally *of)
+{
+	t->waiting += of->waiting;
+	t->deferred += of->deferred;
+	t->held += of->held;
+	t->active += of->active;
+	t->untold += of->untold;
+}
+
+/* Counts the recipient in, or out (`by` -1). */
+static void count(struct queue *q, const struct waiting *w, int by)
+{
+	bool waits = w->place == PLACE_HEAP || w->place == PLACE_DUE || w->place == PLACE_SUSPECT;
+	const uint64_t one = (uint64_t)by;
+	const struct tally self = {.waiting = waits ? one : 0,
+		.deferred = waits && w->state == RECIPIENT_DEFERRED ? one : 0,
+		.held = w->place == PLACE_HELD ? one : 0,
+		.active = w->place == PLACE_ACTIVE ? one : 0,
+		.untold = waits && w->cause == 0 ? one : 0};
+	tally_add(&q->tally, &self);
+	tally_add(&w->domain->tally, &self);
+	q->causes[w->cause] += self.waiting + self.held;
+}
+
 static void set_place(struct queue *q, struct waiting *w, enum place place)
 {
-	if (w->place == PLACE_HEAP || w->place == PLACE_DUE || w->place == PLACE_SUSPECT)
-		q->deferred -= w->state == RECIPIENT_DEFERRED;
-	q->counts[w->place]--;
+	count(q, w, -1);
 	w->place = (uint8_t)place;
-	q->counts[w->place]++;
-	if (place == PLACE_HEAP || place == PLACE_DUE || place == PLACE_SUSPECT)
-		q->deferred += w->state == RECIPIENT_DEFERRED;
+	count(q, w, 1);
 }
 
 /* Out of whatever it is in. */
@@ -399,7 +429,7 @@ void queue_add(struct queue *q, uint64_t message, int64_t received_ms, uint32_t 
 		w->state = (uint8_t)recipients[i].state;
 		w->domain = domain_of(q, recipients[i].domain);
 		w->domain->recipients++;
-		q->counts[PLACE_GONE]++;
+		w->cause = recipients[i].cause;
 		attach(q, w, recipients[i].next_ms);
 	}
 }
@@ -421,7 +451,6 @@ void queue_settle(
 	struct message *m = w->message;
 	w->domain->recipients--;
 	domain_drop(q, w->domain);
-	q->counts[PLACE_GONE]--;
 	if (--m->open == 0) {
 		map_remove(q->messages, message_key(&m->id));
 		message_free(m);
@@ -647,13 +676,51 @@ bool queue_find(const struct queue *q, uint64_t message, uint32_t n, struct queu
 
 void queue_count(const struct queue *q, struct queue_counts *ret)
 {
-	uint64_t waiting = q->counts[PLACE_HEAP] + q->counts[PLACE_DUE] + q->counts[PLACE_SUSPECT];
 	*ret = (struct queue_counts){.messages = map_count(q->messages),
-		.ready = waiting - q->deferred,
-		.deferred = q->deferred,
-		.held = q->counts[PLACE_HELD],
-		.active = q->counts[PLACE_ACTIVE],
+		.ready = q->tally.waiting - q->tally.deferred,
+		.deferred = q->tally.deferred,
+		.held = q->tally.held,
+		.active = q->tally.active,
 		.destinations = map_count(q->destinations)};
+}
+
+void queue_set_cause(struct queue *q, uint64_t message, uint32_t n, uint8_t cause)
+{
+	struct waiting *w = recipient_find(q, message, n);
+	if (!w || cause >= QUEUE_CAUSES)
+		return;
+	count(q, w, -1);
+	w->cause = cause;
+	count(q, w, 1);
+}
+
+uint64_t queue_cause_count(const struct queue *q, uint8_t cause)
+{
+	return cause < QUEUE_CAUSES ? q->causes[cause] : 0;
+}
+
+void queue_each_next_hop(
+	struct queue *q, void (*fn)(void *arg, const struct queue_next_hop *hop), void *arg)
+{
+	struct str key;
+	void *value;
+	for (size_t at = 0; map_next(q->domains, &at, &key, &value);) {
+		const struct domain *d = value;
+		tally_add(&d->destination->tally, &d->tally);
+	}
+	for (size_t at = 0; map_next(q->destinations, &at, &key, &value);) {
+		struct destination *d = value;
+		const struct queue_next_hop hop = {.name = key,
+			.ready = d->tally.waiting - d->tally.deferred,
+			.deferred = d->tally.deferred,
+			.held = d->tally.held,
+			.active = d->tally.active,
+			.untold = d->tally.untold,
+			.not_before_ms = d->timed.index == NOWHERE ? 0 : d->timed.at_ms,
+			.trouble = d->trouble};
+		d->tally = (struct tally){0};
+		fn(arg, &hop);
+	}
 }
 
 /* ---- wishes ----------------------------------------------------------------------------------- */

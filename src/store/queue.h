@@ -22,6 +22,7 @@ enum {
 	QUEUE_TOGETHER = 100,
 	QUEUE_BACK_OFF_MS = 5 * 1000,
 	QUEUE_BACK_OFF_MAX_MS = 300 * 1000,
+	QUEUE_CAUSES = 64, /* causes that can be told apart; 0 is none */
 };
 #define QUEUE_NEVER INT64_MAX
 
@@ -41,6 +42,7 @@ struct queue_recipient {
 	enum recipient_state state; /* not final */
 	int64_t next_ms;            /* not before; of no meaning if held */
 	struct str domain;          /* lower case */
+	uint8_t cause;              /* why it waits, as queue_set_cause() */
 };
 /* A message with its recipients that are not final, `n` rising. */
 void queue_add(struct queue *q, uint64_t message, int64_t received_ms, uint32_t deaths,
@@ -97,6 +99,22 @@ struct queue_counts {
 	uint64_t messages, ready, deferred, held, active, destinations;
 };
 void queue_count(const struct queue *q, struct queue_counts *ret);
+/* Why the recipient waits, as a number of the caller's below QUEUE_CAUSES; 0: nobody has said. */
+void queue_set_cause(struct queue *q, uint64_t message, uint32_t n, uint8_t cause);
+/* Recipients that wait or are held for this cause. */
+uint64_t queue_cause_count(const struct queue *q, uint8_t cause);
+/* One destination with its recipients. */
+struct queue_next_hop {
+	struct str name;
+	uint64_t ready, deferred, held, active;
+	uint64_t untold;       /* of those ready and deferred, the ones with cause 0 */
+	int64_t not_before_ms; /* it is backing off until then (K3); 0: it is not */
+	struct queue_trouble trouble;
+};
+/* Calls fn for each destination, in no order; the queue must not change meanwhile. Takes a time that
+ * grows with the number of domains, not of recipients. */
+void queue_each_next_hop(
+	struct queue *q, void (*fn)(void *arg, const struct queue_next_hop *hop), void *arg);
 
 /* ---- what an administrator wants */
 enum queue_wish { WISH_NONE, WISH_HOLD, WISH_REMOVE };

@@ -384,6 +384,84 @@ static void a_reserved_recipient_is_out_of_reach(void **state)
 	assert_false(queue_reserve(q, 9, 0));
 }
 
+/* ---- counting --------------------------------------------------------------------------------- */
+
+struct sums {
+	struct queue_next_hop all;
+	uint64_t hops, backing_off;
+};
+
+static void add_hop(void *arg, const struct queue_next_hop *hop)
+{
+	struct sums *s = arg;
+	s->all.ready += hop->ready;
+	s->all.deferred += hop->deferred;
+	s->all.held += hop->held;
+	s->all.active += hop->active;
+	s->all.untold += hop->untold;
+	s->hops++;
+	s->backing_off += hop->not_before_ms != 0;
+}
+
+static struct sums sum_hops(struct queue *q)
+{
+	struct sums s = {0};
+	queue_each_next_hop(q, add_hop, &s);
+	return s;
+}
+
+static void next_hops_and_causes_are_counted(void **state)
+{
+	struct queue *q = *state;
+	struct queue_work w;
+	struct queue_recipient held = {
+		.state = RECIPIENT_HELD, .domain = STR("smart1"), .cause = QUEUE_CAUSES - 1};
+	queue_add(q, 1, 0, 0, &held, 1);
+	for (uint64_t i = 2; i <= 5; i++)
+		add_one(q, i, i % 2 ? "smart1" : "smart2", 0);
+	assert_int_equal(queue_cause_count(q, QUEUE_CAUSES - 1), 1);
+	assert_int_equal(queue_cause_count(q, 0), 4);
+	assert_int_equal(queue_cause_count(q, QUEUE_CAUSES), 0);
+	for (int64_t now = 0; now < 2; now++) {
+		assert_int_equal(take(q, now, &w), now ? 4 : 2);
+		finish(q, &w, RECIPIENT_DEFERRED, 100, true, now);
+		queue_set_cause(q, w.message, 0, 3);
+		if (now == 0) /* out of the way */
+			for (uint64_t id = 3; id <= 5; id += 2)
+				queue_settle(q, id, 0, RECIPIENT_DELIVERED, 0);
+	}
+	struct sums s = sum_hops(q);
+	assert_int_equal(s.hops, 2);
+	assert_int_equal(s.backing_off, 1);
+	assert_int_equal(s.all.deferred, 2);
+	assert_int_equal(s.all.held, 1);
+	assert_int_equal(s.all.ready + s.all.active + s.all.untold, 0);
+	assert_int_equal(queue_cause_count(q, 3), 2);
+	together = true;
+	queue_regroup(q);
+	s = sum_hops(q);
+	assert_int_equal(s.hops, 1);
+	assert_int_equal(s.all.deferred, 2);
+	queue_set_cause(q, 99, 0, 3);
+	queue_settle(q, 1, 0, RECIPIENT_REMOVED, 0);
+	assert_int_equal(queue_cause_count(q, QUEUE_CAUSES - 1), 0);
+}
+
+static void sums_agree(struct queue *q, const struct queue_counts *c)
+{
+	struct sums s = sum_hops(q);
+	uint64_t told = 0;
+	for (uint8_t i = 1; i < QUEUE_CAUSES; i++)
+		told += queue_cause_count(q, i);
+	assert_int_equal(s.hops, c->destinations);
+	assert_int_equal(s.all.ready, c->ready);
+	assert_int_equal(s.all.deferred, c->deferred);
+	assert_int_equal(s.all.held, c->held);
+	assert_int_equal(s.all.active, c->active);
+	assert_int_equal(told + queue_cause_count(q, 0), c->ready + c->deferred + c->held);
+	assert_in_range(s.all.untold, 0, queue_cause_count(q, 0));
+}
+
 /* ---- all of it at random ---------------------------------------------------------------------- */
 
 enum { RANDOM_STEPS = 60000, RUNNING_MAX = 64 };
@@ -432,8 +510,12 @@ static void any_order_keeps_the_counts(void **state)
 		} else if (r < 98) {
 			together = !together;
 			queue_regroup(q);
+		} else {
+			queue_set_cause(q, (uint64_t)random() % next_id, 0, (uint8_t)(random() % QUEUE_CAUSES));
 		}
 		queue_count(q, &c);
+		if (step % 100 == 0)
+			sums_agree(q, &c);
 		assert_int_equal(c.ready + c.deferred + c.held + c.active, added - settled);
 	}
 	/* Everything comes out in the end. */
@@ -469,6 +551,7 @@ int main(void)
 		TEST(a_death_makes_the_whole_message_a_suspect),
 		TEST(new_routes_regroup_what_waits),
 		TEST(a_reserved_recipient_is_out_of_reach),
+		TEST(next_hops_and_causes_are_counted),
 		TEST(any_order_keeps_the_counts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
