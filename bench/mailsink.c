@@ -1,441 +1,384 @@
-/* mailsink - SMTP/LMTP sink: accepts and counts messages, keeps nothing.
+/* mailsink: a next hop that takes every message and keeps none.
  *
- *   mailsink [-n COUNT] [-T SECONDS] [-l] [-d DELAY_MS] [-e CODE:PERCENT] [-w FILE] [ADDR:]PORT
+ *   mailsink [-T SECONDS] [-w FILE] PORT
  *
- * When COUNT messages have been accepted (or after SECONDS) it prints how many,
- * from how many connections, and the time from the first connection (and from
- * start) to the last message; then it serves one more second, so that no client
- * loses its last reply, and ends.  One epoll loop, no TLS, no storage.
- *   -l         LMTP: one reply per recipient after the dot
- *   -d MS      wait MS milliseconds before each reply to the final dot
- *   -e 451:10  answer 10 % of the messages with 451 instead of 250
- *   -w FILE    a reference for the physical bound: append each message to FILE
- *              and answer only after an fdatasync that covers it (a second
- *              thread syncs, one fdatasync for all messages waiting)
- */
+ * A number N on its input asks it to print a line when N more messages have been taken: "msgs=N at=T",
+ * T being CLOCK_MONOTONIC at the last of them. It ends at SIGTERM, or after SECONDS.
+ *
+ *   -w FILE  the bound of what the machine can do: appends each message to FILE and answers only when
+ *            an fdatasync has covered it (a second thread; one fdatasync for all that wait)
+ *
+ * One epoll loop, no TLS, loopback only. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-struct conn {
-	int fd, in_data, eol; /* eol: matched bytes of CRLF . CRLF */
-	int rcpts, quit;
-	double due; /* delayed reply */
-	struct conn *next;
+enum { EVENTS = 256 };
+
+struct session {
+	int fd;
+	bool in_content, quit, waits; /* waits: for a sync; the syncer has it */
+	int matched;                  /* of CRLF . CRLF */
 	char line[1024];
-	size_t n;
-	char *msg; /* -w: the message so far */
-	size_t msg_n, msg_cap;
-	char *held; /* replies that wait for the sync */
-	size_t held_n;
-	struct conn *sync_next;
+	size_t line_n;
+	char *message; /* with -w: so far */
+	size_t message_n, message_room;
+	char replies[4096];
+	size_t replies_n;
+	struct session *next; /* of those that wait for a sync */
 };
 
-static long want = -1, got, refused, conns, rcpts, bytes;
-static int lmtp, delay_ms, err_code, err_pct, ep;
-static double t_start, t_first, t_last;
-static struct conn *delayed, **delayed_tail = &delayed;
-static volatile sig_atomic_t stop;
+static int epoll_fd, log_fd = -1, synced_event;
+static long taken, asked = -1;
+static double last_taken;
+static volatile sig_atomic_t stopped;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
+static struct session *to_sync, *synced;
 
-/* -w: messages written but not yet synced, and those just synced. */
-static int log_fd = -1, sync_event;
-static long syncs, pending;
-static pthread_mutex_t sync_mu = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t sync_cv = PTHREAD_COND_INITIALIZER;
-static struct conn *to_sync, *synced;
+/* What epoll says of the three descriptors that are no sessions. */
+static struct session listener, input, syncer_done;
 
 static double now(void)
 {
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void on_signal(int s)
+static void die(const char *what)
 {
-	(void)s;
-	stop = 1;
+	perror(what);
+	exit(1);
 }
 
-static void say(struct conn *c, char *out, size_t *n, const char *s)
+static void on_signal(int number)
 {
-	(void)c;
-	size_t l = strlen(s);
-	if (*n + l < 16384) {
-		memcpy(out + *n, s, l);
-		*n += l;
+	(void)number;
+	stopped = 1;
+}
+
+static void watch(struct session *s, int how, uint32_t events)
+{
+	struct epoll_event e = {.events = events, .data.ptr = s};
+	if (epoll_ctl(epoll_fd, how, s->fd, &e) != 0)
+		die("epoll_ctl");
+}
+
+/* ---- the log ---------------------------------------------------------------------------------- */
+
+static void *sync_for_ever(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		pthread_mutex_lock(&mutex);
+		while (!to_sync)
+			pthread_cond_wait(&work, &mutex);
+		struct session *first = to_sync, *last = first;
+		to_sync = NULL;
+		pthread_mutex_unlock(&mutex);
+		if (fdatasync(log_fd) != 0)
+			die("fdatasync");
+		while (last->next)
+			last = last->next;
+		pthread_mutex_lock(&mutex);
+		last->next = synced;
+		synced = first;
+		pthread_mutex_unlock(&mutex);
+		if (eventfd_write(synced_event, 1) != 0)
+			die("eventfd");
 	}
+	return NULL;
 }
 
-static void accepted(struct conn *c, char *out, size_t *n)
+static void keep(struct session *s, const char *p, size_t n)
 {
-	int copies = lmtp ? c->rcpts : 1;
-	int bad = err_pct && rand() % 100 < err_pct;
-	char r[64];
-	if (bad) {
-		refused++;
-		snprintf(r, sizeof r, "%d refused by test\r\n", err_code);
-	} else {
-		got++;
-		rcpts += c->rcpts;
-		t_last = now();
-		snprintf(r, sizeof r, "250 2.0.0 Ok\r\n");
+	if (s->message_n + n > s->message_room) {
+		s->message_room = (s->message_n + n) * 2;
+		s->message = realloc(s->message, s->message_room);
+		if (!s->message)
+			die("realloc");
 	}
-	while (copies-- > 0)
-		say(c, out, n, r);
-	c->rcpts = 0;
+	memcpy(s->message + s->message_n, p, n);
+	s->message_n += n;
 }
 
-static void command(struct conn *c, char *out, size_t *n)
+/* Its replies, and what it says next, wait for the sync. */
+static void commit(struct session *s)
 {
-	const char *l = c->line;
-	if (!strncasecmp(l, "EHLO", 4) || !strncasecmp(l, "LHLO", 4))
-		say(c, out, n,
+	if (write(log_fd, s->message, s->message_n) != (ssize_t)s->message_n)
+		die("write");
+	s->message_n = 0;
+	s->waits = true;
+	watch(s, EPOLL_CTL_MOD, 0);
+	pthread_mutex_lock(&mutex);
+	s->next = to_sync;
+	to_sync = s;
+	pthread_cond_signal(&work);
+	pthread_mutex_unlock(&mutex);
+}
+
+/* ---- one session ------------------------------------------------------------------------------ */
+
+static void say(struct session *s, const char *text)
+{
+	size_t n = strlen(text);
+	if (s->replies_n + n > sizeof s->replies)
+		return; /* a client that pipelines beyond all measure: it will miss some */
+	memcpy(s->replies + s->replies_n, text, n);
+	s->replies_n += n;
+}
+
+static void end_session(struct session *s)
+{
+	close(s->fd);
+	free(s->message);
+	free(s);
+}
+
+static void send_replies(struct session *s)
+{
+	size_t n = s->replies_n;
+	s->replies_n = 0;
+	if ((n > 0 && send(s->fd, s->replies, n, MSG_NOSIGNAL) < 0) || s->quit)
+		end_session(s);
+}
+
+static void take_command(struct session *s)
+{
+	if (strncasecmp(s->line, "EHLO", 4) == 0) {
+		say(s,
 			"250-sink\r\n250-PIPELINING\r\n250-SIZE 104857600\r\n"
 			"250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n");
-	else if (!strncasecmp(l, "DATA", 4)) {
-		c->in_data = 1;
-		c->eol = 2;
-		say(c, out, n, "354 go\r\n");
-	} else if (!strncasecmp(l, "RCPT", 4)) {
-		c->rcpts++;
-		say(c, out, n, "250 2.1.5 Ok\r\n");
-	} else if (!strncasecmp(l, "QUIT", 4)) {
-		c->quit = 1;
-		say(c, out, n, "221 2.0.0 Bye\r\n");
+	} else if (strncasecmp(s->line, "DATA", 4) == 0) {
+		s->in_content = true;
+		s->matched = 2;
+		say(s, "354 go\r\n");
+	} else if (strncasecmp(s->line, "QUIT", 4) == 0) {
+		s->quit = true;
+		say(s, "221 2.0.0 Bye\r\n");
 	} else {
-		if (!strncasecmp(l, "RSET", 4) || !strncasecmp(l, "MAIL", 4))
-			c->rcpts = 0;
-		say(c, out, n, "250 2.0.0 Ok\r\n");
+		say(s, "250 2.0.0 Ok\r\n");
 	}
 }
 
-/* Find the end of data in p[0..n).  Returns bytes consumed; *done when found. */
-static size_t eat_data(struct conn *c, const char *p, size_t n, int *done)
+/* Takes what belongs to the message; *ended is set at the dot. Returns the bytes taken. */
+static size_t take_content(struct session *s, const char *p, size_t n, bool *ended)
 {
 	static const char end[] = "\r\n.\r\n";
 	size_t i = 0;
-	*done = 0;
 	while (i < n) {
-		if (c->eol == 0) { /* fast path: nothing matched */
-			const char *q = memchr(p + i, '\r', n - i);
-			if (!q)
+		if (s->matched == 0) {
+			const char *cr = memchr(p + i, '\r', n - i);
+			if (!cr)
 				return n;
-			i = (size_t)(q - p) + 1;
-			c->eol = 1;
+			i = (size_t)(cr - p) + 1;
+			s->matched = 1;
 			continue;
 		}
-		char ch = p[i++];
-		if (ch == end[c->eol]) {
-			if (++c->eol == 5) {
-				*done = 1;
-				return i;
-			}
-		} else
-			c->eol = ch == '\r';
+		char c = p[i++];
+		if (c != end[s->matched]) {
+			s->matched = c == '\r';
+		} else if (++s->matched == 5) {
+			*ended = true;
+			return i;
+		}
 	}
 	return n;
 }
 
-static void *syncer(void *arg)
+static size_t take_line(struct session *s, const char *p, size_t n)
 {
-	(void)arg;
-	for (;;) {
-		pthread_mutex_lock(&sync_mu);
-		while (!to_sync)
-			pthread_cond_wait(&sync_cv, &sync_mu);
-		struct conn *list = to_sync, *last = list;
-		to_sync = NULL;
-		pthread_mutex_unlock(&sync_mu);
-		if (fdatasync(log_fd)) {
-			perror("mailsink: fdatasync");
-			exit(1);
-		}
-		syncs++;
-		while (last->sync_next)
-			last = last->sync_next;
-		pthread_mutex_lock(&sync_mu);
-		last->sync_next = synced;
-		synced = list;
-		pthread_mutex_unlock(&sync_mu);
-		uint64_t one = 1;
-		if (write(sync_event, &one, sizeof one) < 0)
-			perror("mailsink: eventfd");
+	const char *nl = memchr(p, '\n', n);
+	size_t part = nl ? (size_t)(nl - p) + 1 : n;
+	if (s->line_n + part < sizeof s->line) {
+		memcpy(s->line + s->line_n, p, part);
+		s->line_n += part;
 	}
-}
-
-static void keep_bytes(struct conn *c, const char *p, size_t n)
-{
-	if (c->msg_n + n > c->msg_cap) {
-		c->msg_cap = (c->msg_n + n) * 2;
-		c->msg = realloc(c->msg, c->msg_cap);
+	if (nl) {
+		s->line[s->line_n] = '\0';
+		s->line_n = 0;
+		take_command(s);
 	}
-	memcpy(c->msg + c->msg_n, p, n);
-	c->msg_n += n;
+	return part;
 }
 
-/* Write the message to the log, hold the replies until the syncer has been. */
-static void commit(struct conn *c, const char *out, size_t n)
+static void message_taken(struct session *s)
 {
-	if (write(log_fd, c->msg, c->msg_n) != (ssize_t)c->msg_n) {
-		perror("mailsink: write");
-		exit(1);
+	s->in_content = false;
+	taken++;
+	last_taken = now();
+	say(s, "250 2.0.0 Ok\r\n");
+}
+
+static void take_input(struct session *s)
+{
+	char in[65536];
+	if (s->waits)
+		return; /* the client has gone: known when the syncer gives it back */
+	ssize_t n = recv(s->fd, in, sizeof in, 0);
+	bool ended = false;
+	if (n <= 0) {
+		if (n == 0 || errno != EAGAIN)
+			end_session(s);
+		return;
 	}
-	pending++;
-	c->msg_n = 0;
-	c->held = malloc(n);
-	memcpy(c->held, out, n);
-	c->held_n = n;
-	struct epoll_event ev = {.events = 0, .data.ptr = c};
-	epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &ev);
-	pthread_mutex_lock(&sync_mu);
-	c->sync_next = to_sync;
-	to_sync = c;
-	pthread_cond_signal(&sync_cv);
-	pthread_mutex_unlock(&sync_mu);
-}
-
-static void drop(struct conn *c)
-{
-	close(c->fd);
-	free(c->msg);
-	free(c->held);
-	free(c);
-}
-
-static int on_input(struct conn *c)
-{
-	char buf[65536], out[16384];
-	size_t o = 0;
-	ssize_t r = recv(c->fd, buf, sizeof buf, 0);
-	if (r < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (r <= 0)
-		return -1;
-	bytes += r;
-	size_t n = (size_t)r, i = 0;
-	int finished = 0;
-	while (i < n) {
-		if (c->in_data) {
-			int done;
-			size_t used = eat_data(c, buf + i, n - i, &done);
-			if (log_fd >= 0)
-				keep_bytes(c, buf + i, used);
-			i += used;
-			if (done) {
-				c->in_data = 0;
-				finished = 1;
-				accepted(c, out, &o);
-			}
+	for (size_t i = 0; i < (size_t)n;) {
+		if (!s->in_content) {
+			i += take_line(s, in + i, (size_t)n - i);
 			continue;
 		}
-		char *nl = memchr(buf + i, '\n', n - i);
-		size_t l = (nl ? (size_t)(nl - buf) + 1 : n) - i;
-		if (c->n + l < sizeof c->line) {
-			memcpy(c->line + c->n, buf + i, l);
-			c->n += l;
-		}
-		i += l;
-		if (nl) {
-			c->line[c->n] = 0;
-			command(c, out, &o);
-			c->n = 0;
-		}
+		bool here = false;
+		size_t used = take_content(s, in + i, (size_t)n - i, &here);
+		if (log_fd >= 0)
+			keep(s, in + i, used);
+		i += used;
+		if (here)
+			message_taken(s);
+		ended |= here;
 	}
-	if (finished && log_fd >= 0) {
-		commit(c, out, o);
-		return 0;
-	}
-	if (finished && delay_ms && o) { /* hold the reply; the stream waits with it */
-		struct timespec ts = {delay_ms / 1000, delay_ms % 1000 * 1000000L};
-		if (conns <= 1)
-			nanosleep(&ts, NULL);
-		else {
-			c->due = now() + delay_ms / 1e3;
-			if (o < sizeof c->line) {
-				memcpy(c->line, out, o);
-				c->n = o;
-				struct epoll_event ev = {.events = 0, .data.ptr = c};
-				epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &ev);
-				c->next = NULL;
-				*delayed_tail = c;
-				delayed_tail = &c->next;
-				return 0;
-			}
-		}
-	}
-	if (o && send(c->fd, out, o, MSG_NOSIGNAL) < 0)
-		return -1;
-	return c->quit ? -1 : 0;
-}
-
-static void release_due(void)
-{
-	double t = now();
-	while (delayed && delayed->due <= t) {
-		struct conn *c = delayed;
-		delayed = c->next;
-		if (!delayed)
-			delayed_tail = &delayed;
-		size_t n = c->n;
-		c->n = 0;
-		struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
-		epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &ev);
-		if (send(c->fd, c->line, n, MSG_NOSIGNAL) < 0 || c->quit)
-			drop(c);
-	}
+	if (ended && log_fd >= 0)
+		commit(s);
+	else
+		send_replies(s);
 }
 
 static void release_synced(void)
 {
-	uint64_t x;
-	if (read(sync_event, &x, sizeof x) < 0)
-		return;
-	pthread_mutex_lock(&sync_mu);
-	struct conn *c = synced, *next;
+	eventfd_t count;
+	eventfd_read(synced_event, &count);
+	pthread_mutex_lock(&mutex);
+	struct session *s = synced, *next;
 	synced = NULL;
-	pthread_mutex_unlock(&sync_mu);
-	for (; c; c = next) {
-		next = c->sync_next;
-		struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
-		epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &ev);
-		ssize_t r = send(c->fd, c->held, c->held_n, MSG_NOSIGNAL);
-		free(c->held);
-		c->held = NULL;
-		pending--;
-		if (r < 0 || c->quit)
-			drop(c);
+	pthread_mutex_unlock(&mutex);
+	for (; s; s = next) {
+		next = s->next;
+		s->waits = false;
+		watch(s, EPOLL_CTL_MOD, EPOLLIN);
+		send_replies(s);
 	}
 }
 
-static void report(void)
+static void begin_sessions(void)
 {
-	struct rusage ru;
-	getrusage(RUSAGE_SELF, &ru);
-	double span = t_last - t_first;
-	printf("sink msgs=%ld rcpts=%ld refused=%ld conns=%ld bytes=%ld span_s=%.3f since_start_s=%.3f "
-		   "sink_rate=%.1f syncs=%ld sink_cpu_s=%.3f\n",
-		got, rcpts, refused, conns, bytes, span, t_last - t_start, span > 0 ? got / span : 0, syncs,
-		ru.ru_utime.tv_sec + ru.ru_stime.tv_sec +
-			(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6);
-	fflush(stdout);
+	static const int one = 1;
+	int fd;
+	while ((fd = accept4(listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		struct session *s = calloc(1, sizeof *s);
+		if (!s)
+			die("calloc");
+		s->fd = fd;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+		watch(s, EPOLL_CTL_ADD, EPOLLIN);
+		say(s, "220 sink ESMTP\r\n");
+		send_replies(s);
+	}
+}
+
+/* ---- the whole -------------------------------------------------------------------------------- */
+
+static void take_number(void)
+{
+	char text[32];
+	ssize_t n = read(input.fd, text, sizeof text - 1);
+	if (n <= 0) {
+		watch(&input, EPOLL_CTL_DEL, 0);
+		return;
+	}
+	text[n] = '\0';
+	asked = strtol(text, NULL, 10);
+	taken = 0;
+}
+
+static void listen_on(const char *port)
+{
+	static const int one = 1;
+	struct sockaddr_in a = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	listener.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	setsockopt(listener.fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (bind(listener.fd, (struct sockaddr *)&a, sizeof a) != 0 || listen(listener.fd, 4096) != 0)
+		die("mailsink: bind");
+	watch(&listener, EPOLL_CTL_ADD, EPOLLIN);
+}
+
+static void start_syncer(void)
+{
+	pthread_t thread;
+	synced_event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	syncer_done.fd = synced_event;
+	watch(&syncer_done, EPOLL_CTL_ADD, EPOLLIN);
+	if (pthread_create(&thread, NULL, sync_for_ever, NULL) != 0)
+		die("pthread_create");
+}
+
+static void on_event(struct session *s)
+{
+	if (s == &listener)
+		begin_sessions();
+	else if (s == &input)
+		take_number();
+	else if (s == &syncer_done)
+		release_synced();
+	else
+		take_input(s);
+}
+
+static void run(double seconds)
+{
+	double until = now() + seconds;
+	while (!stopped && now() < until) {
+		struct epoll_event e[EVENTS];
+		int n = epoll_wait(epoll_fd, e, EVENTS, 1000);
+		for (int i = 0; i < n; i++)
+			on_event(e[i].data.ptr);
+		if (asked >= 0 && taken >= asked) {
+			printf("msgs=%ld at=%.6f\n", taken, last_taken);
+			fflush(stdout);
+			asked = -1;
+		}
+	}
 }
 
 int main(int argc, char **argv)
 {
-	double limit = 600;
-	int ch;
-	while ((ch = getopt(argc, argv, "n:T:ld:e:w:")) != -1)
-		switch (ch) {
-		case 'n':
-			want = atol(optarg);
-			break;
-		case 'T':
-			limit = atof(optarg);
-			break;
-		case 'l':
-			lmtp = 1;
-			break;
-		case 'd':
-			delay_ms = atoi(optarg);
-			break;
-		case 'w':
-			log_fd = open(optarg, O_CREAT | O_TRUNC | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
-			if (log_fd < 0) {
-				perror(optarg);
-				return 1;
-			}
-			break;
-		case 'e':
-			if (sscanf(optarg, "%d:%d", &err_code, &err_pct) == 2)
-				break;
-			/* fall through */
-		default:
-			fprintf(stderr,
-				"usage: mailsink [-n COUNT] [-T SECONDS] [-l] [-d MS] [-e CODE:PERCENT] [-w FILE] "
-				"[ADDR:]PORT\n");
+	double seconds = 600;
+	int option;
+	while ((option = getopt(argc, argv, "T:w:")) != -1) {
+		if (option == 'T')
+			seconds = strtod(optarg, NULL);
+		else if (option != 'w')
 			return 2;
-		}
-	if (optind >= argc)
+		else if ((log_fd = open(
+					  optarg, O_CREAT | O_TRUNC | O_WRONLY | O_APPEND | O_CLOEXEC, 0600)) < 0)
+			die(optarg);
+	}
+	if (optind + 1 != argc) {
+		fputs("usage: mailsink [-T SECONDS] [-w FILE] PORT\n", stderr);
 		return 2;
-	char *where = strdup(argv[optind]), *colon = strrchr(where, ':');
-	struct sockaddr_in a = {.sin_family = AF_INET};
-	a.sin_port = htons((uint16_t)atoi(colon ? colon + 1 : where));
-	if (colon)
-		*colon = 0;
-	a.sin_addr.s_addr = inet_addr(colon ? where : "127.0.0.1");
+	}
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGTERM, on_signal);
-	signal(SIGINT, on_signal);
-	int ls = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
-	setsockopt(ls, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (bind(ls, (struct sockaddr *)&a, sizeof a) || listen(ls, 4096)) {
-		perror("mailsink: bind");
-		return 1;
-	}
-	ep = epoll_create1(EPOLL_CLOEXEC);
-	struct epoll_event lev = {.events = EPOLLIN, .data.ptr = NULL};
-	epoll_ctl(ep, EPOLL_CTL_ADD, ls, &lev);
-	static struct conn sync_mark; /* stands for the eventfd in epoll */
-	if (log_fd >= 0) {
-		sync_event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		struct epoll_event sev = {.events = EPOLLIN, .data.ptr = &sync_mark};
-		epoll_ctl(ep, EPOLL_CTL_ADD, sync_event, &sev);
-		pthread_t tid;
-		if (pthread_create(&tid, NULL, syncer, NULL))
-			return 1;
-	}
-	t_start = now();
-	double t_done = 0;
-	for (;;) {
-		if (!t_done &&
-			(stop || (want >= 0 && got >= want && !pending) || now() - t_start >= limit)) {
-			report();
-			t_done = now();
-		}
-		if (t_done && (stop || now() - t_done > 1))
-			break;
-		struct epoll_event ev[256];
-		int n = epoll_wait(ep, ev, 256, delayed ? 1 : 200);
-		for (int i = 0; i < n; i++) {
-			struct conn *c = ev[i].data.ptr;
-			if (c == &sync_mark) {
-				release_synced();
-				continue;
-			}
-			if (c) {
-				if (on_input(c) < 0)
-					drop(c);
-				continue;
-			}
-			int fd;
-			while ((fd = accept4(ls, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-				if (!conns++)
-					t_first = now();
-				c = calloc(1, sizeof *c);
-				c->fd = fd;
-				setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-				struct epoll_event cev = {.events = EPOLLIN, .data.ptr = c};
-				epoll_ctl(ep, EPOLL_CTL_ADD, fd, &cev);
-				if (send(fd, "220 sink ESMTP\r\n", 16, MSG_NOSIGNAL) < 0)
-					drop(c);
-			}
-		}
-		release_due();
-	}
-	return want >= 0 && got < want;
+	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	listen_on(argv[optind]);
+	if (log_fd >= 0)
+		start_syncer();
+	else
+		watch(&input, EPOLL_CTL_ADD, EPOLLIN); /* descriptor 0 */
+	run(seconds);
+	return 0;
 }

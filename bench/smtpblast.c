@@ -1,26 +1,25 @@
-/* smtpblast - SMTP/LMTP load generator.
+/* smtpblast: SMTP load on a server of this machine.
  *
- * Opens CONNS concurrent connections, sends TOTAL messages, MSGS of them per
- * connection, and reports accepted messages per second and the latency of each
- * transaction (MAIL sent .. last reply to the message read).
+ *   smtpblast [-n MESSAGES] [-c CONNECTIONS] [-m PER_CONNECTION] [-s SIZE] [-T SECONDS] [-SPQO] PORT
  *
- * One epoll loop per thread, non-blocking sockets, OpenSSL for TLS.  It sends
- * only to loopback addresses unless --any-host is given, and every run is
- * bounded by a count and by a time.  See README.md for the options.
- */
+ *   -S  STARTTLS (TLS 1.3, no resumption)       -P  pipelines MAIL, RCPT and DATA
+ *   -Q  closes without QUIT                     -O  leaves the sessions open when all is sent: prints
+ *                                                   "open=N" and ends when its input does
+ *
+ * -m 0 (with -O) sends nothing, -m 1 one message per session. It prints one line: the messages taken,
+ * how many a second, the time of a transaction (MAIL sent to the reply to the content), what went
+ * wrong (rej4, rej5, lost, conn_err: each must be 0, or the figure is void) and its own CPU time.
+ *
+ * It shares the machine with what it measures, so it has to be cheap: one loop, one message made
+ * beforehand whose Message-ID is the only thing that changes, one write per step of the dialogue. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <getopt.h>
-#include <netdb.h>
-#include <netinet/tcp.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/ssl.h>
-#include <pthread.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,973 +27,475 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_RCPT 200
-
-enum tls_mode { TLS_OFF, TLS_STARTTLS, TLS_WRAPPED };
-
-/* ---- settings ---------------------------------------------------------- */
-
-static struct {
-	const char *host, *port;
-	struct sockaddr_storage addr;
-	socklen_t addrlen;
-	int conns, threads, per_conn, rcpts, rcpt_mod, spread;
-	long total;
-	size_t size;
-	double max_seconds, rate;
-	enum tls_mode tls;
-	int resume, lmtp, pipeline, bdat, any_host, quiet, no_quit, abort_after_data;
-	const char *from, *rcpt, *helo, *auth, *file, *tls_version;
-} o = {
-	.host = "127.0.0.1",
-	.port = "25",
-	.conns = 1,
-	.threads = 1,
-	.per_conn = 1,
-	.rcpts = 1,
-	.rcpt_mod = 1,
-	.total = 1000,
-	.size = 4096,
-	.max_seconds = 60,
-	.from = "sender@example.com",
-	.rcpt = "user%d@example.net",
-	.helo = "localhost",
+enum {
+	ID_DIGITS = 16,
+	EVENTS = 256,
+	MOST_UNGREETED =
+		500, /* what listens has a backlog; beyond it connections are lost in silence */
 };
 
-static char *body; /* everything after the generated header, dot-stuffed */
-static size_t body_len;
-static SSL_CTX *ctx;
+/* What the next reply answers; CONTENT is followed by MAIL or QUIT. */
+enum step { BANNER, EHLO, STARTTLS, HANDSHAKE, MAIL, RCPT, DATA, CONTENT, QUIT, OPEN };
 
-/* ---- shared counters --------------------------------------------------- */
+static const char *const command[] = {
+	[EHLO] = "EHLO localhost\r\n",
+	[STARTTLS] = "STARTTLS\r\n",
+	[MAIL] = "MAIL FROM:<sender@example.com>\r\n",
+	[RCPT] = "RCPT TO:<user@example.net>\r\n",
+	[DATA] = "DATA\r\n",
+	[QUIT] = "QUIT\r\n",
+};
+static const char group[] =
+	"MAIL FROM:<sender@example.com>\r\nRCPT TO:<user@example.net>\r\nDATA\r\n";
 
-static _Atomic long next_msg; /* messages handed out so far */
-static _Atomic int stop_now;
+static struct {
+	long messages;
+	int connections, per_connection;
+	size_t size;
+	double seconds;
+	bool tls, pipelined, no_quit, stay_open;
+	struct sockaddr_in server;
+} want = {
+	.messages = 1000, .connections = 1, .per_connection = 1000000, .size = 4096, .seconds = 60};
+
+struct session {
+	int fd;
+	enum step step;
+	bool want_write, over_tls;
+	int sent; /* messages handed over in this session */
+	SSL *ssl;
+	const char *out; /* still to be written; lives as long as the program */
+	size_t out_n;
+	double began;
+	char in[4096];
+	size_t in_n;
+};
+
+static int epoll_fd;
+static SSL_CTX *tls;
+static char *content; /* the message with the dot that ends it; Message-ID first */
+static size_t content_n;
+static size_t id_at;
+static long begun, taken, rejected4, rejected5, lost, connection_errors, connections, handshakes;
+static int live, ungreeted, open_and_done;
+static float *times_ms;
+static double last_taken;
+
+static void begin_session(struct session *s);
 
 static double now(void)
 {
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void die(const char *fmt, ...)
+static void die(const char *what)
 {
-	va_list ap;
-	va_start(ap, fmt);
-	fputs("smtpblast: ", stderr);
-	vfprintf(stderr, fmt, ap);
-	fputc('\n', stderr);
-	va_end(ap);
-	exit(1);
+	perror(what);
+	exit(2);
 }
 
-/* ---- samples ----------------------------------------------------------- */
+/* ---- one session ------------------------------------------------------------------------------ */
 
-struct samples {
-	float *v;
-	size_t n, cap;
-};
-
-static void sample(struct samples *s, double seconds)
+static void watch(struct session *s, bool write, int how)
 {
-	if (s->n == s->cap) {
-		s->cap = s->cap ? s->cap * 2 : 4096;
-		s->v = realloc(s->v, s->cap * sizeof *s->v);
-		if (!s->v)
-			die("out of memory");
+	struct epoll_event e = {.events = EPOLLIN | (write ? EPOLLOUT : 0), .data.ptr = s};
+	if (how == EPOLL_CTL_MOD && s->want_write == write)
+		return;
+	s->want_write = write;
+	if (epoll_ctl(epoll_fd, how, s->fd, &e) != 0)
+		die("epoll_ctl");
+}
+
+static void end_session(struct session *s)
+{
+	close(s->fd);
+	SSL_free(s->ssl);
+	s->ssl = NULL;
+	live--;
+	if (begun < want.messages && !want.stay_open)
+		begin_session(s);
+}
+
+/* The server went away or spoke out of turn. */
+static void lose_session(struct session *s)
+{
+	if (s->step == BANNER) {
+		connection_errors++;
+		ungreeted--;
+	} else if (s->step != QUIT) {
+		lost++;
 	}
-	s->v[s->n++] = (float)(seconds * 1e3);
+	if (s->step == OPEN)
+		open_and_done--;
+	if (connection_errors + lost + rejected4 + rejected5 > 100)
+		begun = want.messages; /* void already: no use in going on */
+	ERR_clear_error();
+	end_session(s);
 }
 
-static int cmp_float(const void *a, const void *b)
+/* Returns -1 when the connection is broken. */
+static int flush(struct session *s)
+{
+	while (s->out_n > 0) {
+		ssize_t n;
+		if (s->over_tls) {
+			n = SSL_write(s->ssl, s->out, (int)s->out_n);
+			if (n <= 0 && SSL_get_error(s->ssl, (int)n) != SSL_ERROR_WANT_WRITE)
+				return -1;
+		} else {
+			n = send(s->fd, s->out, s->out_n, MSG_NOSIGNAL);
+			if (n < 0 && errno != EAGAIN)
+				return -1;
+		}
+		if (n <= 0)
+			break;
+		s->out += n;
+		s->out_n -= (size_t)n;
+	}
+	watch(s, s->out_n > 0, EPOLL_CTL_MOD);
+	return 0;
+}
+
+static int say(struct session *s, enum step step, const char *text, size_t n)
+{
+	s->step = step;
+	s->out = text;
+	s->out_n = n;
+	return flush(s);
+}
+
+static int say_command(struct session *s, enum step step)
+{
+	return say(s, step, command[step], strlen(command[step]));
+}
+
+static int send_content(struct session *s)
+{
+	static uint64_t state = 0x4c65747465726cu;
+	char id[ID_DIGITS + 1];
+	state = state * 6364136223846793005u + 1442695040888963407u;
+	snprintf(id, sizeof id, "%016llx", (unsigned long long)state);
+	memcpy(content + id_at, id, ID_DIGITS); /* a write that was cut short is past these bytes */
+	return say(s, CONTENT, content, content_n);
+}
+
+static int next_message(struct session *s)
+{
+	if (s->sent < want.per_connection && begun < want.messages) {
+		begun++;
+		s->sent++;
+		s->began = now();
+		return want.pipelined ? say(s, MAIL, group, sizeof group - 1) : say_command(s, MAIL);
+	}
+	if (want.stay_open) {
+		s->step = OPEN;
+		open_and_done++;
+		return 0;
+	}
+	return want.no_quit ? (s->step = QUIT, -1) : say_command(s, QUIT);
+}
+
+static int shake_hands(struct session *s)
+{
+	int r = SSL_do_handshake(s->ssl);
+	if (r == 1) {
+		handshakes++;
+		s->over_tls = true;
+		return say_command(s, EHLO);
+	}
+	r = SSL_get_error(s->ssl, r);
+	return r == SSL_ERROR_WANT_READ ? 0 : -1;
+}
+
+static int start_tls(struct session *s)
+{
+	s->ssl = SSL_new(tls);
+	if (!s->ssl || SSL_set_fd(s->ssl, s->fd) != 1)
+		return -1;
+	SSL_set_connect_state(s->ssl);
+	SSL_set_tlsext_host_name(s->ssl, "mx.example.net");
+	s->step = HANDSHAKE;
+	return shake_hands(s);
+}
+
+static void refused(struct session *s, const char *line)
+{
+	static bool told;
+	if (!told)
+		fprintf(stderr, "smtpblast: refused: %s\n", line);
+	told = true;
+	ungreeted -= s->step == BANNER;
+	*(line[0] == '5' ? &rejected5 : &rejected4) += 1;
+	s->step = QUIT; /* counted: not lost as well */
+}
+
+/* A whole reply, by its last line. Returns -1 when the session is over. */
+static int reply(struct session *s, const char *line)
+{
+	if (line[0] != (s->step == DATA ? '3' : '2')) {
+		refused(s, line);
+		return -1;
+	}
+	switch (s->step) {
+	case BANNER:
+		ungreeted--;
+		return say_command(s, EHLO);
+	case EHLO:
+		return want.tls && !s->over_tls ? say_command(s, STARTTLS) : next_message(s);
+	case STARTTLS:
+		return start_tls(s);
+	case MAIL:
+	case RCPT:
+		return want.pipelined ? (s->step++, 0) : say_command(s, s->step + 1);
+	case DATA:
+		return send_content(s);
+	case CONTENT:
+		last_taken = now();
+		times_ms[taken++] = (float)((last_taken - s->began) * 1e3);
+		return next_message(s);
+	default: /* the answer to QUIT, or a word from a session that is only open */
+		return -1;
+	}
+}
+
+static int take_lines(struct session *s)
+{
+	char *at = s->in, *end = s->in + s->in_n, *nl;
+	while ((nl = memchr(at, '\n', (size_t)(end - at)))) {
+		char *line = at;
+		at = nl + 1;
+		*nl = '\0';
+		if (nl - line < 3)
+			return -1;
+		if (line[3] != '-' && reply(s, line) != 0)
+			return -1;
+		if (s->step == HANDSHAKE)
+			break;
+	}
+	s->in_n = (size_t)(end - at);
+	memmove(s->in, at, s->in_n);
+	return s->in_n == sizeof s->in ? -1 : 0;
+}
+
+/* Returns -1 when the session is over. */
+static int take_input(struct session *s)
+{
+	ssize_t n;
+	do {
+		size_t room = sizeof s->in - s->in_n;
+		if (s->over_tls) {
+			n = SSL_read(s->ssl, s->in + s->in_n, (int)room);
+			if (n <= 0)
+				return SSL_get_error(s->ssl, (int)n) == SSL_ERROR_WANT_READ ? 0 : -1;
+		} else {
+			n = recv(s->fd, s->in + s->in_n, room, 0);
+			if (n <= 0)
+				return n < 0 && errno == EAGAIN ? 0 : -1;
+		}
+		s->in_n += (size_t)n;
+		if (take_lines(s) != 0)
+			return -1;
+	} while (s->over_tls && SSL_has_pending(s->ssl));
+	return 0;
+}
+
+static void begin_session(struct session *s)
+{
+	static const int one = 1;
+	*s = (struct session){.step = BANNER};
+	s->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (s->fd < 0)
+		die("socket");
+	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	live++;
+	ungreeted++;
+	connections++;
+	/* The banner says that the connection stands; an error comes with the first read. */
+	if (connect(s->fd, (struct sockaddr *)&want.server, sizeof want.server) != 0 &&
+		errno != EINPROGRESS)
+		die("connect");
+	watch(s, false, EPOLL_CTL_ADD);
+}
+
+static void on_event(struct session *s, uint32_t events)
+{
+	int r = 0;
+	if (s->step == HANDSHAKE)
+		r = shake_hands(s);
+	else if (events & EPOLLOUT)
+		r = flush(s);
+	if (r == 0 && s->step != HANDSHAKE && events & ~(uint32_t)EPOLLOUT)
+		r = take_input(s);
+	if (r != 0)
+		lose_session(s);
+}
+
+/* ---- the whole -------------------------------------------------------------------------------- */
+
+static void make_content(void)
+{
+	static const char head[] = "Message-ID: <................@localhost>\r\n"
+							   "From: sender@example.com\r\nTo: user@example.net\r\n"
+							   "Subject: a measurement\r\n"
+							   "Date: Sat, 21 Nov 2026 12:00:00 +0000\r\n\r\n";
+	static const char line[] =
+		"The quick brown fox jumps over the lazy dog and goes on to the next\r\n";
+	size_t n = sizeof head - 1;
+	id_at = (size_t)(strchr(head, '.') - head);
+	if (want.size < n)
+		want.size = n;
+	content = malloc(want.size + sizeof line + 3);
+	if (!content)
+		die("malloc");
+	memcpy(content, head, n);
+	while (n + 2 < want.size) {
+		size_t part = want.size - n < sizeof line - 1 ? want.size - n : sizeof line - 1;
+		memcpy(content + n, line + (sizeof line - 1 - part), part);
+		n += part;
+	}
+	memcpy(content + n, ".\r\n", 3);
+	content_n = n + 3;
+}
+
+static int by_size(const void *a, const void *b)
 {
 	float x = *(const float *)a, y = *(const float *)b;
 	return (x > y) - (x < y);
 }
 
-/* ---- connections ------------------------------------------------------- */
-
-enum step { /* what a reply answers */
-	S_BANNER,
-	S_EHLO,
-	S_STARTTLS,
-	S_AUTH,
-	S_MAIL,
-	S_RCPT,
-	S_DATA,
-	S_DOT,
-	S_RSET,
-	S_QUIT
-};
-
-struct conn {
-	int fd;
-	int want_write; /* EPOLLOUT is armed */
-	int connecting, handshaking, tls_on, closing;
-	SSL *ssl;
-	SSL_SESSION *sess; /* for --resume */
-	enum step expect[MAX_RCPT + 8];
-	int exp_head, exp_n;
-	int lmtp_left;                  /* LMTP: replies still due after the dot */
-	int rcpt_ok, rcpt_sent, failed; /* of the message in flight */
-	int ext_pipelining, ext_chunking, ext_starttls;
-	int sent_here, busy; /* messages on this connection; one in flight */
-	int dead_wait;       /* consecutive failures to connect */
-	double t_conn, t_msg;
-	char in[8192];
-	size_t in_n;
-	char out[MAX_RCPT * 160 + 4096];
-	size_t out_n, out_at;
-	size_t body_at, body_left; /* shared body still to be sent after out[] */
-	char tail[8];
-	size_t tail_n, tail_at;
-};
-
-struct thread {
-	pthread_t tid;
-	int ep, live;
-	struct conn *c;
-	int nconn;
-	long accepted, rejected4, rejected5, conns, conn_errors, tls_full, tls_resumed, lost;
-	int last_code;
-	char last_text[160];
-	struct samples lat, conn_lat;
-	double t_last;
-	uint64_t rnd;
-};
-
-static void conn_open(struct thread *t, struct conn *c);
-static void conn_close(struct thread *t, struct conn *c, int reopen);
-
-static void put(struct conn *c, const char *fmt, ...)
+static double percentile(double share)
 {
-	va_list ap;
-	va_start(ap, fmt);
-	int n = vsnprintf(c->out + c->out_n, sizeof c->out - c->out_n, fmt, ap);
-	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof c->out - c->out_n)
-		die("output buffer too small");
-	c->out_n += (size_t)n;
+	return taken ? times_ms[(size_t)((double)(taken - 1) * share)] : 0;
 }
 
-static void expect(struct conn *c, enum step s)
+static void report(double seconds)
 {
-	int cap = (int)(sizeof c->expect / sizeof *c->expect);
-	if (c->exp_n == cap)
-		die("too many commands in flight");
-	c->expect[(c->exp_head + c->exp_n++) % cap] = s;
+	struct rusage u;
+	getrusage(RUSAGE_SELF, &u);
+	double cpu = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+		(double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+	qsort(times_ms, (size_t)taken, sizeof *times_ms, by_size);
+	printf("msgs=%ld rate=%.1f wall_s=%.3f p50_ms=%.2f p99_ms=%.2f max_ms=%.2f connections=%ld "
+		   "handshakes=%ld rej4=%ld rej5=%ld lost=%ld conn_err=%ld own_cpu_us=%.1f\n",
+		taken, (double)taken / seconds, seconds, percentile(.5), percentile(.99), percentile(1),
+		connections, handshakes, rejected4, rejected5, lost, connection_errors,
+		taken ? cpu * 1e6 / (double)taken : 0);
 }
 
-static void arm(struct thread *t, struct conn *c, int want_write)
+static void take_events(int timeout_ms)
 {
-	if (c->want_write == want_write)
-		return;
-	c->want_write = want_write;
-	struct epoll_event ev = {.events = EPOLLIN | (want_write ? EPOLLOUT : 0), .data.ptr = c};
-	epoll_ctl(t->ep, EPOLL_CTL_MOD, c->fd, &ev);
+	struct epoll_event e[EVENTS];
+	int n = epoll_wait(epoll_fd, e, EVENTS, timeout_ms);
+	for (int i = 0; i < n; i++)
+		on_event(e[i].data.ptr, e[i].events);
 }
 
-/* Write as much as the socket takes.  Returns -1 when the connection is dead. */
-static int flush_out(struct thread *t, struct conn *c)
+static void stay_open(void)
 {
-	for (;;) {
-		struct iovec v[3] = {
-			{c->out + c->out_at, c->out_n - c->out_at},
-			{body + c->body_at, c->body_left},
-			{c->tail + c->tail_at, c->tail_n - c->tail_at},
-		};
-		ssize_t k = 0;
-		if (!v[0].iov_len && !v[1].iov_len && !v[2].iov_len) {
-			c->out_n = c->out_at = c->tail_n = c->tail_at = 0;
-			arm(t, c, 0);
-			return 0;
-		}
-		if (c->tls_on) {
-			int i = v[0].iov_len ? 0 : v[1].iov_len ? 1 : 2;
-			int len = v[i].iov_len > 1 << 20 ? 1 << 20 : (int)v[i].iov_len;
-			int r = SSL_write(c->ssl, v[i].iov_base, len);
-			if (r <= 0) {
-				int e = SSL_get_error(c->ssl, r);
-				if (e == SSL_ERROR_WANT_WRITE || e == SSL_ERROR_WANT_READ) {
-					arm(t, c, 1);
-					return 0;
-				}
-				return -1;
-			}
-			k = r;
-		} else {
-			struct msghdr m = {.msg_iov = v, .msg_iovlen = 3};
-			k = sendmsg(c->fd, &m, MSG_NOSIGNAL);
-			if (k < 0) {
-				if (errno == EAGAIN) {
-					arm(t, c, 1);
-					return 0;
-				}
-				if (errno == EINTR)
-					continue;
-				return -1;
-			}
-		}
-		size_t n = (size_t)k, a = n < v[0].iov_len ? n : v[0].iov_len;
-		c->out_at += a;
-		n -= a;
-		a = n < c->body_left ? n : c->body_left;
-		c->body_at += a;
-		c->body_left -= a;
-		n -= a;
-		c->tail_at += n;
-	}
+	struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+	char byte;
+	printf("open=%d\n", open_and_done);
+	fflush(stdout);
+	while (poll(&in, 1, (int)(want.seconds * 1000)) > 0 && read(STDIN_FILENO, &byte, 1) > 0)
+		;
+	take_events(0); /* whom the server shut meanwhile is lost */
 }
 
-/* ---- the messages ------------------------------------------------------ */
-
-static void queue_content(struct thread *t, struct conn *c)
+static void run_all(void)
 {
-	t->rnd = t->rnd * 6364136223846793005u + 1442695040888963407u;
-	char hdr[512];
-	int h = snprintf(hdr, sizeof hdr, "Message-ID: <%016llx.%ld@%s>\r\n",
-		(unsigned long long)t->rnd, (long)getpid(), o.helo);
-	if (o.bdat && c->ext_chunking)
-		put(c, "BDAT %zu LAST\r\n", (size_t)h + body_len);
-	put(c, "%s", hdr);
-	c->body_at = 0;
-	c->body_left = body_len;
-	if (!(o.bdat && c->ext_chunking)) {
-		memcpy(c->tail, ".\r\n", 3);
-		c->tail_n = 3;
-		c->tail_at = 0;
-	}
+	struct session *sessions = calloc((size_t)want.connections, sizeof *sessions);
+	double until = now() + want.seconds;
+	if (!sessions)
+		die("calloc");
+	int sessions_begun = 0;
+	do {
+		while (sessions_begun < want.connections && ungreeted < MOST_UNGREETED)
+			begin_session(&sessions[sessions_begun++]);
+		take_events(200);
+	} while ((sessions_begun < want.connections || live > open_and_done) && now() < until);
+	lost += live - open_and_done; /* out of time */
 }
 
-static void start_message(struct thread *t, struct conn *c)
+static void usage(void)
 {
-	long id = -1;
-	if (!stop_now && c->sent_here < o.per_conn)
-		id = next_msg++;
-	if (id < 0 || id >= o.total) {
-		c->busy = 0;
-		if (o.no_quit) {
-			c->closing = 1; /* parse_input() drops it */
-			return;
-		}
-		put(c, "QUIT\r\n");
-		expect(c, S_QUIT);
-		return;
-	}
-	c->busy = 1;
-	c->sent_here++;
-	c->rcpt_ok = c->rcpt_sent = c->failed = 0;
-	c->t_msg = now();
-	put(c, "MAIL FROM:<%s>\r\n", o.from);
-	expect(c, S_MAIL);
-	if (o.pipeline && c->ext_pipelining) {
-		for (int i = 0; i < o.rcpts; i++) {
-			put(c, "RCPT TO:<");
-			put(c, o.rcpt, (int)((id * o.rcpts + i) % o.rcpt_mod));
-			put(c, ">\r\n");
-			expect(c, S_RCPT);
-			c->rcpt_sent++;
-		}
-		if (o.bdat && c->ext_chunking) {
-			queue_content(t, c);
-			expect(c, S_DOT);
-		} else {
-			put(c, "DATA\r\n");
-			expect(c, S_DATA);
-		}
-	}
+	fputs("usage: smtpblast [-n MESSAGES] [-c CONNECTIONS] [-m PER_CONNECTION] [-s SIZE] "
+		  "[-T SECONDS] [-SPQO] PORT\n",
+		stderr);
+	exit(2);
 }
 
-static void next_rcpt_or_data(struct thread *t, struct conn *c)
+static void take_options(int argc, char **argv)
 {
-	if (c->rcpt_sent < o.rcpts) {
-		put(c, "RCPT TO:<");
-		put(c, o.rcpt, (int)((next_msg * o.rcpts + c->rcpt_sent) % o.rcpt_mod));
-		put(c, ">\r\n");
-		c->rcpt_sent++;
-		expect(c, S_RCPT);
-	} else if (o.bdat && c->ext_chunking) {
-		queue_content(t, c);
-		expect(c, S_DOT);
-	} else {
-		put(c, "DATA\r\n");
-		expect(c, S_DATA);
-	}
-}
-
-static void message_failed(struct thread *t, struct conn *c, int code, const char *text)
-{
-	(void)c;
-	if (code >= 500)
-		t->rejected5++;
-	else
-		t->rejected4++;
-	t->last_code = code;
-	snprintf(t->last_text, sizeof t->last_text, "%s", text);
-}
-
-static void greet(struct conn *c)
-{
-	put(c, "%s %s\r\n", o.lmtp ? "LHLO" : "EHLO", o.helo);
-	expect(c, S_EHLO);
-	c->ext_pipelining = c->ext_chunking = c->ext_starttls = 0;
-}
-
-static void start_tls(struct conn *c)
-{
-	c->ssl = SSL_new(ctx);
-	SSL_set_fd(c->ssl, c->fd);
-	SSL_set_connect_state(c->ssl);
-	SSL_set_tlsext_host_name(c->ssl, "localhost");
-	if (o.resume && c->sess)
-		SSL_set_session(c->ssl, c->sess);
-	SSL_set_app_data(c->ssl, (char *)c);
-	c->handshaking = 1;
-}
-
-static void authenticate(struct conn *c)
-{
-	char raw[512], b64[1024];
-	const char *colon = strchr(o.auth, ':');
-	if (!colon)
-		die("--auth wants USER:PASSWORD");
-	int ul = (int)(colon - o.auth);
-	int n = snprintf(raw, sizeof raw, "%c%.*s%c%s", 0, ul, o.auth, 0, colon + 1);
-	EVP_EncodeBlock((unsigned char *)b64, (unsigned char *)raw, n);
-	put(c, "AUTH PLAIN %s\r\n", b64);
-	expect(c, S_AUTH);
-}
-
-/* One complete reply.  Returns -1 when the connection is to be dropped. */
-static int on_reply(struct thread *t, struct conn *c, int code, const char *text)
-{
-	if (!c->exp_n)
-		return -1;
-	enum step s = c->expect[c->exp_head];
-	if (s == S_DOT && c->lmtp_left > 1)
-		c->lmtp_left--; /* one reply per accepted recipient */
-	else {
-		c->exp_head = (c->exp_head + 1) % (int)(sizeof c->expect / sizeof *c->expect);
-		c->exp_n--;
-	}
-	int good = code >= 200 && code < 400;
-	switch (s) {
-	case S_BANNER:
-		if (!good) {
-			message_failed(t, c, code, text);
-			t->conn_errors++;
-			return -1;
-		}
-		greet(c);
-		break;
-	case S_EHLO:
-		if (!good)
-			return -1;
-		if (o.tls == TLS_STARTTLS && !c->tls_on) {
-			if (!c->ext_starttls)
-				die("the server does not offer STARTTLS");
-			put(c, "STARTTLS\r\n");
-			expect(c, S_STARTTLS);
-		} else {
-			sample(&t->conn_lat, now() - c->t_conn);
-			if (o.auth)
-				authenticate(c);
-			else
-				start_message(t, c);
-		}
-		break;
-	case S_STARTTLS:
-		if (!good)
-			return -1;
-		start_tls(c);
-		break;
-	case S_AUTH:
-		if (!good)
-			die("authentication failed: %d %s", code, text);
-		start_message(t, c);
-		break;
-	case S_MAIL:
-		if (!good) {
-			message_failed(t, c, code, text);
-			c->failed = 1;
-			if (!(o.pipeline && c->ext_pipelining)) {
-				start_message(t, c);
-				break;
-			}
-		} else if (!(o.pipeline && c->ext_pipelining))
-			next_rcpt_or_data(t, c);
-		break;
-	case S_RCPT:
-		if (good)
-			c->rcpt_ok++;
-		else if (!c->failed) {
-			message_failed(t, c, code, text);
-			c->failed = 1;
-		}
-		if (!(o.pipeline && c->ext_pipelining)) {
-			if (c->failed) {
-				put(c, "RSET\r\n");
-				expect(c, S_RSET);
-			} else
-				next_rcpt_or_data(t, c);
-		}
-		break;
-	case S_DATA:
-		if (code != 354) {
-			if (!c->failed)
-				message_failed(t, c, code, text);
-			start_message(t, c);
+	int option;
+	while ((option = getopt(argc, argv, "n:c:m:s:T:SPQO")) != -1)
+		switch (option) {
+		case 'n':
+			want.messages = strtol(optarg, NULL, 10);
 			break;
-		}
-		queue_content(t, c);
-		c->lmtp_left = o.lmtp ? c->rcpt_ok : 1;
-		expect(c, S_DOT);
-		break;
-	case S_DOT:
-		if (!good) {
-			message_failed(t, c, code, text);
-			c->failed = 1;
-		}
-		if (o.lmtp && c->exp_n && c->expect[c->exp_head] == S_DOT)
-			break; /* more LMTP replies due */
-		if (!c->failed) {
-			t->t_last = now();
-			t->accepted++;
-			sample(&t->lat, t->t_last - c->t_msg);
-		}
-		c->busy = 0;
-		start_message(t, c);
-		break;
-	case S_QUIT:
-		return -1;
-	case S_RSET:
-		start_message(t, c);
-		break;
-	}
-	return 0;
-}
-
-static void note_extension(struct conn *c, const char *l)
-{
-	if (!strncasecmp(l, "PIPELINING", 10))
-		c->ext_pipelining = 1;
-	else if (!strncasecmp(l, "CHUNKING", 8))
-		c->ext_chunking = 1;
-	else if (!strncasecmp(l, "STARTTLS", 8))
-		c->ext_starttls = 1;
-}
-
-static int parse_input(struct thread *t, struct conn *c)
-{
-	size_t at = 0;
-	char *nl;
-	while (at < c->in_n && (nl = memchr(c->in + at, '\n', c->in_n - at))) {
-		char *l = c->in + at;
-		size_t n = (size_t)(nl - l);
-		at += n + 1;
-		*nl = 0;
-		if (n && l[n - 1] == '\r')
-			l[--n] = 0;
-		if (n < 3)
-			return -1;
-		int code = atoi(l);
-		if (c->exp_n && c->expect[c->exp_head] == S_EHLO && n > 4)
-			note_extension(c, l + 4);
-		if (n > 3 && l[3] == '-')
-			continue;
-		if (on_reply(t, c, code, n > 4 ? l + 4 : "") < 0)
-			return -1;
-		if (c->closing)
-			return -1;
-		if (c->handshaking)
+		case 'c':
+			want.connections = (int)strtol(optarg, NULL, 10);
 			break;
-	}
-	memmove(c->in, c->in + at, c->in_n - at);
-	c->in_n -= at;
-	if (c->in_n == sizeof c->in)
-		return -1;
-	return 0;
-}
-
-static int do_handshake(struct thread *t, struct conn *c)
-{
-	int r = SSL_do_handshake(c->ssl);
-	if (r == 1) {
-		c->handshaking = 0;
-		c->tls_on = 1;
-		if (SSL_session_reused(c->ssl))
-			t->tls_resumed++;
-		else
-			t->tls_full++;
-		if (o.tls == TLS_WRAPPED)
-			expect(c, S_BANNER);
-		else
-			greet(c);
-		arm(t, c, 0);
-		return flush_out(t, c);
-	}
-	int e = SSL_get_error(c->ssl, r);
-	if (e == SSL_ERROR_WANT_READ) {
-		arm(t, c, 0);
-		return 0;
-	}
-	if (e == SSL_ERROR_WANT_WRITE) {
-		arm(t, c, 1);
-		return 0;
-	}
-	if (!o.quiet)
-		ERR_print_errors_fp(stderr);
-	return -1;
-}
-
-static int on_event(struct thread *t, struct conn *c, uint32_t ev)
-{
-	if (c->connecting) {
-		int err = 0;
-		socklen_t l = sizeof err;
-		getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &l);
-		if (err) {
-			errno = err;
-			return -1;
+		case 'm':
+			want.per_connection = (int)strtol(optarg, NULL, 10);
+			break;
+		case 's':
+			want.size = strtoul(optarg, NULL, 10);
+			break;
+		case 'T':
+			want.seconds = strtod(optarg, NULL);
+			break;
+		case 'S':
+			want.tls = true;
+			break;
+		case 'P':
+			want.pipelined = true;
+			break;
+		case 'Q':
+			want.no_quit = true;
+			break;
+		case 'O':
+			want.stay_open = true;
+			break;
+		default:
+			usage();
 		}
-		c->connecting = 0;
-		c->dead_wait = 0;
-		arm(t, c, 0);
-		if (o.tls == TLS_WRAPPED)
-			start_tls(c);
-		else
-			expect(c, S_BANNER);
-	}
-	if (c->handshaking && do_handshake(t, c) < 0)
-		return -1;
-	if (c->handshaking)
-		return 0;
-	if (ev & EPOLLOUT && flush_out(t, c) < 0)
-		return -1;
-	for (;;) {
-		ssize_t n;
-		if (c->tls_on) {
-			int r = SSL_read(c->ssl, c->in + c->in_n, (int)(sizeof c->in - c->in_n));
-			if (r <= 0) {
-				int e = SSL_get_error(c->ssl, r);
-				if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
-					return 0;
-				return -1;
-			}
-			n = r;
-		} else {
-			n = recv(c->fd, c->in + c->in_n, sizeof c->in - c->in_n, 0);
-			if (n < 0 && errno == EAGAIN)
-				return 0;
-			if (n < 0 && errno == EINTR)
-				continue;
-			if (n <= 0)
-				return -1;
-		}
-		int full = (size_t)n == sizeof c->in - c->in_n;
-		c->in_n += (size_t)n;
-		if (parse_input(t, c) < 0)
-			return -1;
-		if (flush_out(t, c) < 0)
-			return -1;
-		if (c->handshaking) { /* STARTTLS accepted just now */
-			if (do_handshake(t, c) < 0)
-				return -1;
-			if (c->handshaking)
-				return 0;
-		}
-		if (!c->tls_on && !full)
-			return 0;
-	}
-}
-
-static int keep_session(SSL *s, SSL_SESSION *sess)
-{
-	struct conn *c = (struct conn *)SSL_get_app_data(s);
-	if (!c)
-		return 0;
-	if (c->sess)
-		SSL_SESSION_free(c->sess);
-	c->sess = sess;
-	return 1;
-}
-
-static void conn_open(struct thread *t, struct conn *c)
-{
-	SSL_SESSION *sess = c->sess;
-	int waits = c->dead_wait;
-	memset(c, 0, offsetof(struct conn, in));
-	c->in_n = c->out_n = c->out_at = c->body_at = c->body_left = c->tail_n = c->tail_at = 0;
-	c->sess = sess;
-	c->dead_wait = waits;
-	c->t_conn = now();
-	c->fd = socket(o.addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (c->fd < 0)
-		die("socket: %s", strerror(errno));
-	int one = 1;
-	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	if (o.spread && o.addr.ss_family == AF_INET) {
-		/* take the source from 127.0.0.1 .. 127.0.0.SPREAD */
-		struct sockaddr_in src = {.sin_family = AF_INET};
-		src.sin_addr.s_addr = htonl(0x7f000001u + (uint32_t)((c - t->c) % o.spread));
-		setsockopt(c->fd, IPPROTO_IP, 24 /* IP_BIND_ADDRESS_NO_PORT */, &one, sizeof one);
-		if (bind(c->fd, (struct sockaddr *)&src, sizeof src))
-			die("bind: %s", strerror(errno));
-	}
-	c->connecting = 1;
-	c->want_write = 1;
-	t->conns++;
-	t->live++;
-	if (connect(c->fd, (struct sockaddr *)&o.addr, o.addrlen) && errno != EINPROGRESS)
-		die("connect: %s", strerror(errno));
-	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT, .data.ptr = c};
-	epoll_ctl(t->ep, EPOLL_CTL_ADD, c->fd, &ev);
-}
-
-static void conn_close(struct thread *t, struct conn *c, int reopen)
-{
-	if (c->ssl) {
-		if (c->tls_on)
-			SSL_shutdown(c->ssl);
-		SSL_set_app_data(c->ssl, NULL);
-		SSL_free(c->ssl);
-		ERR_clear_error();
-		c->ssl = NULL;
-	}
-	close(c->fd);
-	c->fd = -1;
-	t->live--;
-	if (reopen)
-		conn_open(t, c);
-}
-
-static void conn_failed(struct thread *t, struct conn *c)
-{
-	int clean = c->exp_n == 0 || c->expect[c->exp_head] == S_QUIT;
-	if (c->busy)
-		t->lost++;
-	if (!clean || c->connecting || c->handshaking) {
-		t->conn_errors++;
-		if (++c->dead_wait > 20) {
-			if (!o.quiet)
-				fprintf(stderr, "smtpblast: giving up on a connection: %s\n", strerror(errno));
-			conn_close(t, c, 0);
-			return;
-		}
-		struct timespec ts = {0, 5000000};
-		nanosleep(&ts, NULL);
-	} else
-		c->dead_wait = 0;
-	conn_close(t, c, !stop_now && next_msg < o.total);
-}
-
-static void *run_thread(void *arg)
-{
-	struct thread *t = arg;
-	t->ep = epoll_create1(EPOLL_CLOEXEC);
-	t->rnd = (uint64_t)(uintptr_t)t ^ (uint64_t)(now() * 1e9);
-	for (int i = 0; i < t->nconn; i++)
-		conn_open(t, &t->c[i]);
-	double deadline = now() + o.max_seconds;
-	while (t->live > 0) {
-		struct epoll_event ev[256];
-		int n = epoll_wait(t->ep, ev, 256, 200);
-		for (int i = 0; i < n; i++) {
-			struct conn *c = ev[i].data.ptr;
-			if (c->fd >= 0 && on_event(t, c, ev[i].events) < 0)
-				conn_failed(t, c);
-		}
-		if (now() > deadline) {
-			stop_now = 1;
-			if (now() > deadline + 5)
-				break;
-		}
-	}
-	return NULL;
-}
-
-/* ---- set-up ------------------------------------------------------------ */
-
-static void build_body(void)
-{
-	char *b;
-	size_t n = 0, cap;
-	if (o.file) {
-		FILE *f = fopen(o.file, "rb");
-		struct stat st;
-		if (!f || fstat(fileno(f), &st))
-			die("%s: %s", o.file, strerror(errno));
-		char *raw = malloc((size_t)st.st_size + 1);
-		size_t r = fread(raw, 1, (size_t)st.st_size, f);
-		fclose(f);
-		cap = r * 3 + 16;
-		b = malloc(cap);
-		int bol = 1;
-		for (size_t i = 0; i < r; i++) {
-			if (raw[i] == '\r' && i + 1 < r && raw[i + 1] == '\n')
-				continue;
-			if (bol && raw[i] == '.' && !o.bdat)
-				b[n++] = '.';
-			if ((bol = raw[i] == '\n'))
-				b[n++] = '\r';
-			b[n++] = raw[i];
-		}
-		if (!bol) {
-			b[n++] = '\r';
-			b[n++] = '\n';
-		}
-		free(raw);
-	} else {
-		static const char words[] =
-			"the quick brown fox jumps over the lazy dog and then some more plain text ";
-		cap = o.size + 1024;
-		b = malloc(cap);
-		n = (size_t)snprintf(b, cap,
-			"From: Load Test <%s>\r\nTo: undisclosed-recipients:;\r\nSubject: load test message\r\n"
-			"Date: Thu, 01 Jan 2026 00:00:00 +0000\r\nMIME-Version: 1.0\r\n"
-			"Content-Type: text/plain; charset=us-ascii\r\n\r\n",
-			o.from);
-		for (size_t i = 0; n + 80 < o.size; i = (i + 7) % (sizeof words - 1)) {
-			for (size_t k = 0; k < 72; k++)
-				b[n++] = words[(i + k) % (sizeof words - 1)];
-			b[n++] = '\r';
-			b[n++] = '\n';
-		}
-	}
-	body = b;
-	body_len = n;
-}
-
-static void resolve(void)
-{
-	struct addrinfo hint = {.ai_socktype = SOCK_STREAM}, *ai;
-	int e = getaddrinfo(o.host, o.port, &hint, &ai);
-	if (e)
-		die("%s: %s", o.host, gai_strerror(e));
-	memcpy(&o.addr, ai->ai_addr, ai->ai_addrlen);
-	o.addrlen = ai->ai_addrlen;
-	freeaddrinfo(ai);
-	int loop = 0;
-	if (o.addr.ss_family == AF_INET)
-		loop = ntohl(((struct sockaddr_in *)&o.addr)->sin_addr.s_addr) >> 24 == 127;
-	else if (o.addr.ss_family == AF_INET6)
-		loop = IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&o.addr)->sin6_addr);
-	if (!loop && !o.any_host)
-		die("%s is not a loopback address (say --any-host if you mean it)", o.host);
-}
-
-static void usage(int rc)
-{
-	fputs("usage: smtpblast [options] [HOST[:PORT]]        (default 127.0.0.1:25)\n"
-		  "  -n, --total N        messages to send in all (1000)\n"
-		  "  -c, --conns N        concurrent connections (1)\n"
-		  "  -m, --per-conn N     messages per connection before QUIT (1)\n"
-		  "  -s, --size BYTES     message size, header included (4096)\n"
-		  "  -f, --file FILE      send this message instead of a generated one\n"
-		  "  -r, --rcpts N        recipients per message (1)\n"
-		  "  -t, --rcpt ADDR      recipient; %d becomes a number (user%d@example.net)\n"
-		  "  -M, --rcpt-mod N     ... which counts 0..N-1 (1)\n"
-		  "  -F, --from ADDR      envelope sender\n"
-		  "  -H, --helo NAME      name in EHLO\n"
-		  "  -S, --starttls       STARTTLS      -W, --smtps  TLS from the first byte\n"
-		  "  -R, --resume         resume the TLS session of the previous connection\n"
-		  "  -V, --tls-version X  1.2 or 1.3 (any)\n"
-		  "  -a, --auth USER:PASS AUTH PLAIN\n"
-		  "  -L, --lmtp           speak LMTP\n"
-		  "  -P, --pipeline       pipeline MAIL, RCPT and DATA when offered\n"
-		  "  -B, --bdat           BDAT instead of DATA when offered\n"
-		  "  -j, --threads N      event loops (1)\n"
-		  "  -T, --seconds S      give up after S seconds (60)\n"
-		  "  -A, --spread N       connect from 127.0.0.1 .. 127.0.0.N\n"
-		  "  -Q, --no-quit        close without QUIT\n"
-		  "  -q, --quiet          one machine-readable line only\n"
-		  "      --any-host       allow a target that is not loopback\n",
-		rc ? stderr : stdout);
-	exit(rc);
+	if (optind + 1 != argc || want.messages < 1 || want.connections < 1 || want.per_connection < 0)
+		usage();
+	want.server.sin_family = AF_INET;
+	want.server.sin_port = htons((uint16_t)strtoul(argv[optind], NULL, 10));
+	want.server.sin_addr.s_addr = htonl(INADDR_LOOPBACK); /* never anyone else */
 }
 
 int main(int argc, char **argv)
 {
-	static const struct option lo[] = {{"total", 1, 0, 'n'}, {"conns", 1, 0, 'c'},
-		{"per-conn", 1, 0, 'm'}, {"size", 1, 0, 's'}, {"file", 1, 0, 'f'}, {"rcpts", 1, 0, 'r'},
-		{"rcpt", 1, 0, 't'}, {"rcpt-mod", 1, 0, 'M'}, {"from", 1, 0, 'F'}, {"helo", 1, 0, 'H'},
-		{"starttls", 0, 0, 'S'}, {"smtps", 0, 0, 'W'}, {"resume", 0, 0, 'R'},
-		{"tls-version", 1, 0, 'V'}, {"auth", 1, 0, 'a'}, {"lmtp", 0, 0, 'L'},
-		{"pipeline", 0, 0, 'P'}, {"bdat", 0, 0, 'B'}, {"threads", 1, 0, 'j'},
-		{"seconds", 1, 0, 'T'}, {"spread", 1, 0, 'A'}, {"no-quit", 0, 0, 'Q'}, {"quiet", 0, 0, 'q'},
-		{"any-host", 0, 0, 1000}, {"help", 0, 0, 'h'}, {0, 0, 0, 0}};
-	int ch;
-	while (
-		(ch = getopt_long(argc, argv, "n:c:m:s:f:r:t:M:F:H:SWRV:a:LPBj:T:A:Qqh", lo, NULL)) != -1)
-		switch (ch) {
-		case 'n':
-			o.total = atol(optarg);
-			break;
-		case 'c':
-			o.conns = atoi(optarg);
-			break;
-		case 'm':
-			o.per_conn = atoi(optarg);
-			break;
-		case 's':
-			o.size = strtoul(optarg, NULL, 0);
-			break;
-		case 'f':
-			o.file = optarg;
-			break;
-		case 'r':
-			o.rcpts = atoi(optarg);
-			break;
-		case 't':
-			o.rcpt = optarg;
-			break;
-		case 'M':
-			o.rcpt_mod = atoi(optarg);
-			break;
-		case 'F':
-			o.from = optarg;
-			break;
-		case 'H':
-			o.helo = optarg;
-			break;
-		case 'S':
-			o.tls = TLS_STARTTLS;
-			break;
-		case 'W':
-			o.tls = TLS_WRAPPED;
-			break;
-		case 'R':
-			o.resume = 1;
-			break;
-		case 'V':
-			o.tls_version = optarg;
-			break;
-		case 'a':
-			o.auth = optarg;
-			break;
-		case 'L':
-			o.lmtp = 1;
-			break;
-		case 'P':
-			o.pipeline = 1;
-			break;
-		case 'B':
-			o.bdat = 1;
-			break;
-		case 'j':
-			o.threads = atoi(optarg);
-			break;
-		case 'T':
-			o.max_seconds = atof(optarg);
-			break;
-		case 'A':
-			o.spread = atoi(optarg);
-			break;
-		case 'Q':
-			o.no_quit = 1;
-			break;
-		case 'q':
-			o.quiet = 1;
-			break;
-		case 1000:
-			o.any_host = 1;
-			break;
-		case 'h':
-			usage(0);
-			break;
-		default:
-			usage(2);
-		}
-	if (optind < argc) {
-		char *h = strdup(argv[optind]), *c = strrchr(h, ':');
-		if (c) {
-			*c = 0;
-			o.port = c + 1;
-		}
-		o.host = h;
-	}
-	if (o.conns < 1 || o.threads < 1 || o.per_conn < 1 || o.total < 1 || o.rcpts < 1 ||
-		o.rcpts > MAX_RCPT || o.rcpt_mod < 1)
-		usage(2);
-	if (o.conns > o.total)
-		o.conns = (int)o.total;
-	if (o.threads > o.conns)
-		o.threads = o.conns;
+	struct rlimit files;
+	take_options(argc, argv);
 	signal(SIGPIPE, SIG_IGN);
-	struct rlimit rl;
-	if (!getrlimit(RLIMIT_NOFILE, &rl)) {
-		rl.rlim_cur = rl.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &rl);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	resolve();
-	build_body();
-	if (o.tls != TLS_OFF) {
-		ctx = SSL_CTX_new(TLS_client_method());
-		SSL_CTX_set_mode(ctx,
+	if (want.tls) {
+		tls = SSL_CTX_new(TLS_client_method());
+		SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION);
+		SSL_CTX_set_mode(tls,
 			SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				SSL_MODE_RELEASE_BUFFERS);
-		if (o.tls_version) {
-			int v = strcmp(o.tls_version, "1.2") ? TLS1_3_VERSION : TLS1_2_VERSION;
-			SSL_CTX_set_min_proto_version(ctx, v);
-			SSL_CTX_set_max_proto_version(ctx, v);
-		}
-		if (o.resume) {
-			SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-			SSL_CTX_sess_set_new_cb(ctx, keep_session);
-		}
 	}
-	struct thread *t = calloc((size_t)o.threads, sizeof *t);
-	double t0 = now();
-	for (int i = 0; i < o.threads; i++) {
-		t[i].nconn = o.conns / o.threads + (i < o.conns % o.threads);
-		t[i].c = calloc((size_t)t[i].nconn, sizeof *t[i].c);
-		if (pthread_create(&t[i].tid, NULL, run_thread, &t[i]))
-			die("pthread_create failed");
-	}
-	struct thread sum = {0};
-	for (int i = 0; i < o.threads; i++) {
-		pthread_join(t[i].tid, NULL);
-		sum.accepted += t[i].accepted;
-		sum.rejected4 += t[i].rejected4;
-		sum.rejected5 += t[i].rejected5;
-		sum.conns += t[i].conns;
-		sum.conn_errors += t[i].conn_errors;
-		sum.lost += t[i].lost;
-		sum.tls_full += t[i].tls_full;
-		sum.tls_resumed += t[i].tls_resumed;
-		if (t[i].t_last > sum.t_last)
-			sum.t_last = t[i].t_last;
-		if (t[i].last_code) {
-			sum.last_code = t[i].last_code;
-			memcpy(sum.last_text, t[i].last_text, sizeof sum.last_text);
-		}
-		for (size_t k = 0; k < t[i].lat.n; k++)
-			sample(&sum.lat, t[i].lat.v[k] / 1e3);
-		for (size_t k = 0; k < t[i].conn_lat.n; k++)
-			sample(&sum.conn_lat, t[i].conn_lat.v[k] / 1e3);
-	}
-	double wall = (sum.t_last > t0 ? sum.t_last : now()) - t0;
-	struct rusage ru;
-	getrusage(RUSAGE_SELF, &ru);
-	double cpu =
-		ru.ru_utime.tv_sec + ru.ru_stime.tv_sec + (ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
-	struct samples *l = &sum.lat, *cl = &sum.conn_lat;
-	qsort(l->v, l->n, sizeof *l->v, cmp_float);
-	qsort(cl->v, cl->n, sizeof *cl->v, cmp_float);
-#define PCT(s, p) ((s)->n ? (s)->v[(size_t)(((s)->n - 1) * (p))] : 0.0)
-	printf("msgs=%ld msgs/s=%.1f wall_s=%.3f p50_ms=%.2f p90_ms=%.2f p99_ms=%.2f max_ms=%.2f "
-		   "ready_p50_ms=%.2f conns=%ld rej4=%ld rej5=%ld lost=%ld conn_err=%ld tls_full=%ld "
-		   "tls_resumed=%ld "
-		   "gen_cpu_s=%.3f\n",
-		sum.accepted, sum.accepted / wall, wall, PCT(l, .5), PCT(l, .9), PCT(l, .99), PCT(l, 1.0),
-		PCT(cl, .5), sum.conns, sum.rejected4, sum.rejected5, sum.lost, sum.conn_errors,
-		sum.tls_full, sum.tls_resumed, cpu);
-	if (sum.last_code && !o.quiet)
-		printf("last refusal: %d %s\n", sum.last_code, sum.last_text);
-	return sum.accepted == o.total ? 0 : 1;
+	make_content();
+	times_ms = calloc((size_t)want.messages, sizeof *times_ms);
+	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (!times_ms || epoll_fd < 0)
+		die("smtpblast");
+	double start = now();
+	run_all();
+	if (want.stay_open)
+		stay_open();
+	report((taken ? last_taken : now()) - start);
+	return 0;
 }
