@@ -9,6 +9,7 @@ void xfer_ask_start(struct xfer *x, void *v)
 	struct ask_start *q = v;
 	xfer_str(x, &q->role, ROLE_MAX);
 	xfer_str(x, &q->group, ROLE_MAX);
+	xfer_u32(x, &q->number);
 	xfer_str(x, &q->home, PATH_MAX_BYTES);
 	xfer_u32(x, &q->uid);
 	xfer_u32(x, &q->gid);

@@ -26,7 +26,8 @@ enum ask_kind {
 	/* store -> import */
 	ASK_PILE = 60, /* fd 0: PEM files. Answer fd 0: chain PEM, fd 1: key (sealed memfds) */
 	/* serve -> every role */
-	ASK_START = 80, /* first packet. fd 0: log file. Answered when the walls stand */
+	ASK_START = 80, /* first packet. fd 0: log file, fd 1: edge: its group's table of clients.
+					   Answered when the walls stand */
 	ASK_LINK,       /* fd 0: the far end of a pair to the role named */
 	ASK_FILE,       /* fd 0: sealed contents of a file from outside the home, before ASK_CONF */
 	ASK_CONF,       /* fd 0: packed struct conf. Answered when it is taken */
@@ -36,6 +37,8 @@ enum ask_kind {
 	ASK_LOG,        /* fd 0: a new log file */
 	ASK_TRY,        /* edge. fd 0: packed struct conf: could it be taken? Nothing changes */
 	ASK_LEAVING,    /* store. The neighbour named is being stopped on purpose */
+	ASK_RETIRE,     /* told, edge: after ASK_UNLISTEN of all: end with the last session */
+	ASK_ALIVE,      /* answered at once by whoever is not stuck */
 	/* store -> serve */
 	ASK_SNAPSHOT = 100, /* keep this for one role until ASK_APPLY. fd 0: packed struct conf */
 	ASK_PREPARE,        /* bind what the new snapshot for serve says; error: nothing changed */

@@ -1,11 +1,14 @@
 #include "base/log.h"
 
+#include "base/log_thin.h"
+
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -74,12 +77,43 @@ static void long_lines_are_cut(void **state)
 	assert_in_range(strlen(cut), 1000, 1600);
 }
 
+/* Twenty thousand lines in ten seconds: the first ones, then two a second, and how many went. */
+static void a_flood_is_thinned(void **state)
+{
+	(void)state;
+	struct log_thin thin = {0};
+	int written_lines = 0;
+	log_open(-1, LOG_ERROR);
+	for (int i = 0; i < 20000; i++)
+		written_lines += log_thin_may(&thin, "test.event", i / 2);
+	assert_int_equal(written_lines, LOG_THIN_BURST + 9999 / LOG_THIN_EVERY_MS);
+	/* The next one tells what was held back since the last. */
+	uint64_t held = thin.held;
+	assert_true(held > 0);
+	int fd = memfd_create("log", MFD_CLOEXEC);
+	char told[200] = "";
+	log_open(fd, LOG_INFO);
+	assert_true(log_thin_may(&thin, "test.event", 11 * 1000));
+	log_open(STDERR_FILENO, LOG_INFO);
+	assert_true(pread(fd, told, sizeof told - 1, 0) > 0);
+	close(fd);
+	char *lines = strstr(told, "log.thinned event=test.event lines=");
+	assert_non_null(lines);
+	assert_int_equal(strtoull(strrchr(lines, '=') + 1, NULL, 10), held);
+	assert_int_equal(thin.held, 0);
+	/* After quiet times a burst is welcome again. */
+	for (int i = 0; i < LOG_THIN_BURST; i++)
+		assert_true(log_thin_may(&thin, "test.event", 3600 * 1000));
+	assert_false(log_thin_may(&thin, "test.event", 3600 * 1000));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_of_every_kind),
 		cmocka_unit_test(no_value_forges_another),
 		cmocka_unit_test(long_lines_are_cut),
+		cmocka_unit_test(a_flood_is_thinned),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,6 +23,9 @@ static const char *role_text(struct str role)
 		{"user", "mail from your users"},
 		{"control", "this command line"},
 	};
+	ptrdiff_t number = str_find(role, '-'); /* of the processes of one group: mx-2 */
+	if (number >= 0)
+		role = str_take(role, (size_t)number);
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
 		if (str_eq(role, str_from_c(texts[i].role)))
 			return texts[i].text;

@@ -27,6 +27,7 @@ struct conf_address {
 	struct str text; /* address:port, [v6]:port */
 };
 enum { CONF_ADDRESSES_MAX = 32 }; /* in one list */
+enum { CONF_PROCESSES_MAX = 16 };
 struct conf_addresses {
 	struct conf_address *at;
 	size_t n;
@@ -71,6 +72,11 @@ struct conf {
 	uint64_t smtp_max_size, smtp_max_recipients, smtp_max_hops; /* hops: Received headers */
 	uint64_t smtp_max_errors, smtp_max_commands, smtp_timeout_ms, smtp_data_timeout_ms;
 	uint64_t smtp_session_ms, smtp_max_sessions, smtp_max_sessions_per_address;
+	uint64_t smtp_max_sessions_per_minute;                   /* of one address; 0: no limit */
+	uint64_t smtp_max_messages, smtp_max_session_recipients; /* of one session */
+	uint64_t smtp_line_ms, smtp_data_rate;                   /* bytes a second; 0: any */
+	uint64_t smtp_processes;                                 /* of each group; 0: by cores */
+	uint64_t serve_patience_ms;
 	uint64_t log_level; /* enum log_level */
 	uint64_t log_keep_ms;
 

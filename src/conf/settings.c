@@ -220,6 +220,80 @@ const struct setting settings[] = {
 				"smtp.max_sessions. Raise it if many users sit behind one address.",
 	},
 	{
+		.name = "smtp.max_sessions_per_minute",
+		.type = SETTING_NUMBER,
+		.value = "600",
+		.min = 0,
+		.max = 1000000,
+		.offset = FIELD(smtp_max_sessions_per_minute),
+		.roles = CONF_EDGE,
+		.effect = EFFECT_AT_ONCE,
+		.text = "New sessions from one client address in a minute; further ones get 421 until the "
+				"minute is over. Clients in relay.networks are not counted. 0: no limit.",
+	},
+	{
+		.name = "smtp.max_messages",
+		.type = SETTING_NUMBER,
+		.value = "10000",
+		.min = 1,
+		.max = 100000000,
+		.offset = FIELD(smtp_max_messages),
+		.roles = CONF_EDGE,
+		.effect = EFFECT_NEW_SESSIONS,
+		.text = "Messages of one session; the next one gets 421, and a good client connects again "
+				"for it. Lower it to spread a busy sender over all processes of smtp.processes.",
+	},
+	{
+		.name = "smtp.max_session_recipients",
+		.type = SETTING_NUMBER,
+		.value = "100000",
+		.min = 1,
+		.max = 100000000,
+		.offset = FIELD(smtp_max_session_recipients),
+		.roles = CONF_EDGE,
+		.effect = EFFECT_NEW_SESSIONS,
+		.text = "Recipients of all messages of one session together; the next message gets 421. "
+				"See smtp.max_recipients for those of one message.",
+	},
+	{
+		.name = "smtp.line_timeout",
+		.type = SETTING_DURATION,
+		.value = "1m",
+		.min = 100,
+		.max = HOUR,
+		.offset = FIELD(smtp_line_ms),
+		.roles = CONF_EDGE,
+		.effect = EFFECT_NEW_SESSIONS,
+		.text = "How long a client that has begun a command line or a TLS handshake may take to "
+				"end it. Nobody types here: who sends a byte a minute only holds the connection.",
+	},
+	{
+		.name = "smtp.data_rate",
+		.type = SETTING_SIZE,
+		.value = "64",
+		.min = 0,
+		.max = 1024 * 1024,
+		.offset = FIELD(smtp_data_rate),
+		.roles = CONF_EDGE,
+		.effect = EFFECT_NEW_SESSIONS,
+		.text = "Bytes a second that a client must send of a message, on average over a minute; "
+				"slower ones get 421. A modem of 1990 sent 240. 0: any.",
+	},
+	{
+		.name = "smtp.processes",
+		.type = SETTING_NUMBER,
+		.value = "0",
+		.min = 0,
+		.max = CONF_PROCESSES_MAX,
+		.offset = FIELD(smtp_processes),
+		.roles = CONF_SERVE,
+		.effect = EFFECT_LISTENERS,
+		.text = "Processes that take sessions in each group of listeners, mx and user. 0: one for "
+				"every two cores, at least one and at most four. All limits of sessions hold for "
+				"them together. More help where TLS handshakes keep one busy; each costs about "
+				"2 MB.",
+	},
+	{
 		.name = "submission.tls",
 		.type = SETTING_TLS_INBOUND,
 		.value = "required",
@@ -238,7 +312,7 @@ const struct setting settings[] = {
 		.value = "127.0.0.0/8 ::1",
 		.min = 1,
 		.offset = FIELD(relay_networks),
-		.roles = CONF_STORE,
+		.roles = CONF_STORE | CONF_EDGE,
 		.effect = EFFECT_AT_ONCE,
 		.text = "Clients that may send to any domain through us. All others reach the domains of "
 				"\"letterlock domain list\" only. Name the networks of your own servers and "
@@ -420,6 +494,18 @@ const struct setting settings[] = {
 				"against at level \"verify\". A connector with --trust uses its own file in place "
 				"of it. "
 				"Empty: no root is trusted but those of connectors.",
+	},
+	{
+		.name = "serve.patience",
+		.type = SETTING_DURATION,
+		.value = "30s",
+		.min = 200,
+		.max = HOUR,
+		.offset = FIELD(serve_patience_ms),
+		.roles = CONF_SERVE,
+		.effect = EFFECT_AT_ONCE,
+		.text = "A role that has answered serve nothing for so long is ended and started again: "
+				"it hangs. Raise it where the machine stands still for long, say for a snapshot.",
 	},
 	{
 		.name = "log.level",

@@ -40,6 +40,9 @@ struct stream {
 
 	int64_t timeout_ms;
 	int64_t deadline;
+	int64_t line_ms, line_until; /* until: 0 while no line has begun */
+	int64_t pace_ms, pace_until; /* until then `pace_left` more bytes have to come */
+	size_t pace_bytes, pace_left;
 	bool deaf; /* nothing more will be read, but a last word may still be written */
 	bool dead;
 	bool timed_out;
@@ -102,6 +105,24 @@ void stream_set_timeout(struct stream *s, int64_t ms)
 void stream_set_deadline(struct stream *s, int64_t steady_ms)
 {
 	s->deadline = steady_ms;
+}
+
+void stream_set_line_timeout(struct stream *s, int64_t ms)
+{
+	s->line_ms = ms;
+}
+
+static void begin_pace(struct stream *s)
+{
+	s->pace_left = s->pace_bytes;
+	s->pace_until = s->pace_left ? clock_steady_ms() + s->pace_ms : 0;
+}
+
+void stream_set_pace(struct stream *s, size_t bytes, int64_t ms)
+{
+	s->pace_bytes = ms ? bytes : 0;
+	s->pace_ms = ms;
+	begin_pace(s);
 }
 
 bool stream_dead(const struct stream *s)
@@ -184,17 +205,38 @@ static int fail_late(struct stream *s, const char *reason)
 	return -1;
 }
 
-/* 0 when ready; a time-out kills the stream. */
-static int wait_for(struct stream *s, enum fiber_dir dir, const char *reason)
+/* The first of the moments that end every wait; 0: none. */
+static int64_t last_moment(const struct stream *s)
 {
-	int64_t ms = s->timeout_ms;
-	if (s->deadline) {
-		int64_t left = s->deadline - clock_steady_ms();
+	const int64_t moments[] = {s->deadline, s->line_until, s->pace_until};
+	int64_t first = 0;
+	for (size_t i = 0; i < sizeof moments / sizeof *moments; i++)
+		if (moments[i] && (!first || moments[i] < first))
+			first = moments[i];
+	return first;
+}
+
+/* 0 when ready; after `ms` or the last moment the stream is dead. */
+static int wait_at_most(struct stream *s, enum fiber_dir dir, const char *reason, int64_t ms)
+{
+	int64_t last = last_moment(s);
+	if (last) {
+		int64_t left = last - clock_steady_ms();
 		if (left < ms)
-			ms = left < 0 ? 0 : left;
+			ms = left;
 	}
 	s->reads_in_turn = 0;
-	return fiber_fd_wait(s->wait, dir, reason, ms) ? 0 : fail_late(s, reason);
+	return fiber_fd_wait(s->wait, dir, reason, ms < 0 ? 0 : ms) ? 0 : fail_late(s, reason);
+}
+
+/* The time-out begins with the first wait (*until 0) and is not renewed by the next ones for the same
+ * thing: a peer may take output, or send a TLS record, byte by byte. */
+static int wait_for(struct stream *s, enum fiber_dir dir, const char *reason, int64_t *until)
+{
+	int64_t now = clock_steady_ms();
+	if (!*until)
+		*until = now + s->timeout_ms;
+	return wait_at_most(s, dir, reason, *until - now);
 }
 
 /* A peer that sends without a pause must neither keep other fibers from running nor outlast its
@@ -206,7 +248,8 @@ static int take_turns(struct stream *s)
 	s->reads_in_turn = 0;
 	if (fiber_self())
 		fiber_sleep("for its turn", 0);
-	if (s->deadline && clock_steady_ms() >= s->deadline)
+	int64_t last = last_moment(s);
+	if (last && clock_steady_ms() >= last)
 		return fail_late(s, "for the peer to pause");
 	return 0;
 }
@@ -250,7 +293,8 @@ static ssize_t read_some(struct stream *s, char *p, size_t max)
 
 static int write_all(struct stream *s, const char *p, size_t n)
 {
-	static const char doing[] = "writing to the peer";
+	static const char doing[] = "writing to the peer", wait[] = "for the peer to take our output";
+	int64_t until = 0;
 	while (n > 0) {
 		ssize_t done;
 		if (s->ssl) {
@@ -262,8 +306,8 @@ static int write_all(struct stream *s, const char *p, size_t n)
 				if (error != SSL_ERROR_WANT_WRITE && error != SSL_ERROR_WANT_READ)
 					return fail_tls(s, doing, error, saved);
 				ERR_clear_error();
-				if (wait_for(s, error == SSL_ERROR_WANT_WRITE ? FIBER_WRITE : FIBER_READ,
-						"for the peer to take our output") != 0)
+				if (wait_for(s, error == SSL_ERROR_WANT_WRITE ? FIBER_WRITE : FIBER_READ, wait,
+						&until) != 0)
 					return -1;
 				continue;
 			}
@@ -274,7 +318,7 @@ static int write_all(struct stream *s, const char *p, size_t n)
 			if (done < 0 && errno != EAGAIN)
 				return fail(s, doing, strerror(errno));
 			if (done < 0) {
-				if (wait_for(s, FIBER_WRITE, "for the peer to take our output") != 0)
+				if (wait_for(s, FIBER_WRITE, wait, &until) != 0)
 					return -1;
 				continue;
 			}
@@ -368,12 +412,13 @@ static int fill(struct stream *s)
 	if (take_turns(s) != 0)
 		return fail_input_only(s);
 	ssize_t n;
+	int64_t until = 0;
 	for (;;) {
 		n = s->fd >= 0 ? read_some(s, passing, sizeof passing)
 					   : read_memory(s, passing, sizeof passing);
 		if (n != READ_NOTHING_YET)
 			break;
-		if (wait_for(s, FIBER_READ, "for the peer to speak") != 0)
+		if (wait_for(s, FIBER_READ, "for the peer to speak", &until) != 0)
 			return fail_input_only(s);
 	}
 	if (n == READ_END) {
@@ -382,6 +427,10 @@ static int fill(struct stream *s)
 	}
 	if (n < 0)
 		return -1;
+	if (s->pace_bytes && (size_t)n >= s->pace_left)
+		begin_pace(s);
+	else if (s->pace_bytes)
+		s->pace_left -= (size_t)n;
 	buf_add(&s->in, str_make(passing, (size_t)n));
 	return 0;
 }
@@ -422,6 +471,7 @@ enum stream_line stream_line(struct stream *s, size_t max, struct str *ret, stru
 			struct str line = str_take(have, s->scanned + (size_t)lf);
 			bool dropped = s->dropping;
 			s->dropping = false;
+			s->line_until = 0;
 			stream_skip(s, line.n + 1);
 			return dropped ? STREAM_TOO_LONG : judge_line(line, max, ret);
 		}
@@ -430,6 +480,8 @@ enum stream_line stream_line(struct stream *s, size_t max, struct str *ret, stru
 			s->dropping = true;
 			stream_skip(s, have.n);
 		}
+		if (have.n > 0 && s->line_ms && !s->line_until)
+			s->line_until = clock_steady_ms() + s->line_ms;
 		if (fill(s) != 0) {
 			pass_error(s, err);
 			return STREAM_END;
@@ -441,6 +493,8 @@ enum stream_line stream_line(struct stream *s, size_t max, struct str *ret, stru
 
 static int handshake(struct stream *s, struct err *err)
 {
+	int64_t until = 0;
+	s->line_until = s->line_ms ? clock_steady_ms() + s->line_ms : 0;
 	for (;;) {
 		ERR_clear_error();
 		errno = 0;
@@ -450,6 +504,7 @@ static int handshake(struct stream *s, struct err *err)
 			/* The client spoke last. If its Nagle waits for our acknowledgement before it sends its
 			 * first command, and our acknowledgement for something to send, 40 ms are lost. */
 			setsockopt(s->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
+			s->line_until = 0;
 			return 0;
 		}
 		int error = SSL_get_error(s->ssl, n), saved = errno;
@@ -459,7 +514,7 @@ static int handshake(struct stream *s, struct err *err)
 		}
 		ERR_clear_error();
 		if (wait_for(s, error == SSL_ERROR_WANT_READ ? FIBER_READ : FIBER_WRITE,
-				"for the TLS handshake") != 0)
+				"for the TLS handshake", &until) != 0)
 			break;
 	}
 	return pass_error(s, err);

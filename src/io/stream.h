@@ -28,10 +28,15 @@ struct stream *stream_new_memory(struct str input, size_t piece, struct buf *out
 /* Closes without flushing. */
 void stream_free(struct stream *s);
 
-/* The longest single wait for input or for the peer to take output. Default 300 s. */
+/* The longest single wait for input, and for the peer to take what is flushed. Default 300 s. */
 void stream_set_timeout(struct stream *s, int64_t ms);
 /* The moment (clock_steady_ms) after which every wait fails, whatever the peer trickles; 0: none. */
 void stream_set_deadline(struct stream *s, int64_t steady_ms);
+/* How long the peer may take from the first byte of a line to its end, and for a TLS handshake; 0, the
+ * default: any time. */
+void stream_set_line_timeout(struct stream *s, int64_t ms);
+/* From now on the peer must send at least `bytes` in every `ms`, until 0 of either ends it. */
+void stream_set_pace(struct stream *s, size_t bytes, int64_t ms);
 
 enum stream_line {
 	STREAM_LINE,     /* *ret is the line without its CRLF, good until the next read */

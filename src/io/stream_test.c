@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/mman.h>
@@ -113,6 +114,114 @@ static void a_deadline_ends_a_peer_that_trickles(void **state)
 	assert_int_equal(err.kind, ERR_TEMP);
 	assert_non_null(strstr(err.log, "timed out"));
 	assert_true(stream_dead(s));
+	stream_free(s);
+	close(pair[1]);
+}
+
+/* A byte every ten milliseconds, or as often one byte less to read: to every single wait that looks
+ * like a peer at work. */
+struct trickle {
+	int fd;
+	bool takes;
+	bool over;
+};
+
+static void trickle(void *arg)
+{
+	struct trickle *t = arg;
+	char byte = 'x';
+	for (int i = 0; i < 300 && !t->over; i++) {
+		fiber_sleep("for the next byte", 10);
+		ssize_t n = t->takes ? recv(t->fd, &byte, 1, MSG_DONTWAIT)
+							 : send(t->fd, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n == 0 || (n < 0 && errno != EAGAIN))
+			break; /* shut */
+	}
+	close(t->fd);
+	loop_stop();
+}
+
+struct late {
+	void (*wait)(struct stream *s, struct err *err);
+	struct stream *s;
+	struct trickle *peer;
+	int64_t took_ms;
+	struct err err;
+};
+
+static void read_line(struct stream *s, struct err *err)
+{
+	struct str line;
+	stream_set_line_timeout(s, 80);
+	assert_int_equal(stream_line(s, 1000, &line, err), STREAM_END);
+}
+
+static void read_slow_content(struct stream *s, struct err *err)
+{
+	struct str some;
+	stream_set_pace(s, 1000, 80);
+	while (stream_peek(s, &some, err) == 0)
+		stream_skip(s, some.n);
+}
+
+static void fill_its_buffer(struct stream *s, struct err *err)
+{
+	static char much[4 * 1024 * 1024];
+	stream_set_timeout(s, 80);
+	stream_put(s, str_make(much, sizeof much));
+	assert_int_equal(stream_flush(s, err), -1);
+}
+
+static void be_late(void *arg)
+{
+	struct late *l = arg;
+	int64_t begin = clock_steady_ms();
+	l->wait(l->s, &l->err);
+	l->took_ms = clock_steady_ms() - begin;
+	assert_true(stream_timed_out(l->s));
+	stream_free(l->s);
+	l->peer->over = true;
+}
+
+static void who_trickles_is_shut_in_time(void **state)
+{
+	(void)state;
+	static void (*const waits[])(struct stream *, struct err *) = {
+		read_line, read_slow_content, fill_its_buffer};
+	for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+		int pair[2];
+		loop_init();
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+		struct trickle peer = {.fd = pair[1], .takes = waits[i] == fill_its_buffer};
+		struct late late = {.wait = waits[i], .s = stream_new_fd(pair[0]), .peer = &peer};
+		fiber_start("peer", trickle, &peer);
+		fiber_start("late", be_late, &late);
+		loop_run();
+		assert_true(late.took_ms >= 70 && late.took_ms < 1000);
+		assert_non_null(strstr(late.err.log, "timed out"));
+		loop_done();
+	}
+}
+
+/* Fast enough, if only just: nobody who keeps the pace is shut. */
+static void who_keeps_the_pace_goes_on(void **state)
+{
+	(void)state;
+	int pair[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	struct stream *s = stream_new_fd(pair[0]);
+	struct str some;
+	stream_set_pace(s, 10, 200);
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(write(pair[1], "0123456789", 10), 10);
+		fiber_sleep("for the next bytes", 60);
+		assert_int_equal(stream_peek(s, &some, NULL), 0);
+		stream_skip(s, some.n);
+	}
+	stream_set_pace(s, 0, 0);
+	fiber_sleep("beyond the pace", 250);
+	assert_int_equal(write(pair[1], "x", 1), 1);
+	assert_int_equal(stream_peek(s, &some, NULL), 0);
 	stream_free(s);
 	close(pair[1]);
 }
@@ -329,6 +438,8 @@ int main(void)
 		cmocka_unit_test(lines_are_strict_however_they_come),
 		cmocka_unit_test(peek_leaves_what_was_not_skipped),
 		cmocka_unit_test(a_deadline_ends_a_peer_that_trickles),
+		cmocka_unit_test(who_trickles_is_shut_in_time),
+		cmocka_unit_test(who_keeps_the_pace_goes_on),
 		cmocka_unit_test(a_slow_reader_slows_the_writer),
 		cmocka_unit_test(last_words_are_not_lost_to_a_reset),
 		cmocka_unit_test(a_close_right_after_data_is_seen),

@@ -91,6 +91,11 @@ static void drop_socket(struct role *r, uint32_t number)
 	edge_unlisten(r->arg, number);
 }
 
+static void retire(struct role *r)
+{
+	edge_retire(r->arg);
+}
+
 static void stop(struct role *r)
 {
 	struct edge *e = r->arg;
@@ -111,15 +116,19 @@ int main(void)
 		.try_conf = try_conf,
 		.listen = take_socket,
 		.unlisten = drop_socket,
+		.retire = retire,
 		.stop = stop,
 	};
 	static struct edge e;
 	static struct role r = {.name = "edge", .calls = &calls, .arg = &e};
-	e.per_client = map_new();
+	struct err err;
+	e.role = &r;
 	vec_init(&e.listeners, sizeof(struct edge_listener *));
 	role_hello(&r);
 	if (str_eq(str_from_c(r.group), STR("control")))
 		e.control = control_new();
+	else if (!(e.clients = clients_open(r.clients_fd, r.number, &err)))
+		role_fail(&r, &err);
 	tls_init();
 	role_walls(&r);
 	role_loop(&r);

@@ -4,18 +4,20 @@
  *
  *   edge.c          main: what serve hands over
  *   edge_listen.c   accepting, limits, a fiber per session
+ *   edge_clients.c  who is connected, counted across the processes of the group
  *   edge_ask.c      the session's questions, put to store */
 #ifndef ROLE_EDGE_H
 #define ROLE_EDGE_H
 
-#include "base/map.h"
 #include "base/vec.h"
+#include "role/edge_clients.h"
 #include "role/start.h"
 #include "smtp/smtp_server.h"
 
 struct control;
 
 struct edge {
+	struct role *role;
 	struct control *control;       /* the group control; else NULL */
 	struct ask_link *store, *keys; /* NULL until serve gives them; replaced when they restart */
 	unsigned stores;               /* links to store so far */
@@ -24,8 +26,9 @@ struct edge {
 	struct vec listeners;          /* struct edge_listener * */
 	struct edge_session *sessions; /* all alive */
 	uint64_t session_count;
-	struct map *per_client; /* how many of them, by network */
+	struct clients *clients; /* how many of the group, by client; NULL: the group control */
 	bool stopping;
+	bool retiring;         /* ends with the last session */
 	struct fiber *stopper; /* waits for the last session */
 };
 
@@ -33,6 +36,8 @@ struct edge {
 /* Accepts on the listening socket `fd`, which is taken over. */
 void edge_listen(struct edge *e, const struct ask_listen *listen, int fd);
 void edge_unlisten(struct edge *e, uint32_t number);
+/* Ends the process when no session runs any more, unless it is told to listen again before. */
+void edge_retire(struct edge *e);
 /* Accepts nothing more, ends idle sessions with 421, waits for the others, though not for ever. */
 void edge_finish(struct edge *e);
 

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_thin.h"
 #include "base/mem.h"
 #include "io/fiber.h"
 #include "io/loop.h"
@@ -18,11 +19,12 @@
 #include "wire/ip.h"
 
 enum {
-	ACCEPT_TURN = 64,  /* connections in a row before the sessions get their turn */
+	/* Connections in a row before the sessions get their turn, and other processes theirs to take
+	 * some: all are woken for each that waits. */
+	ACCEPT_TURN = 8,
 	NO_FILES_MS = 200, /* pause when the process is out of descriptors */
 	FINISH_MS =
 		8 * 1000, /* what runs at ASK_STOP may take so long; serve kills after ten seconds */
-	CLIENT_KEY = 8,
 };
 
 struct edge_listener {
@@ -49,39 +51,28 @@ struct edge_session {
 
 /* ---- limits ------------------------------------------------------------------------------------ */
 
-/* Who counts as one client: an IPv4 address, or the /64 network that an IPv6 client has to itself.
- * The map's key; points into *ip. */
-static struct str client_key(const struct ip *ip)
-{
-	const char *bytes = (const char *)ip->bytes;
-	return ip_is_v4(ip) ? str_make(bytes, sizeof ip->bytes) : str_make(bytes, CLIENT_KEY);
-}
+/* What a client is told whom the limits keep out. RFC 5321 3.8: 421, and the connection closes. */
+static const char *const refusals[] = {
+	[CLIENTS_WELCOME] = NULL,
+	[CLIENTS_FULL] = "421 4.7.0 Too many connections, try again later\r\n",
+	[CLIENTS_ADDRESS_FULL] =
+		"421 4.7.0 Too many connections from your address, try again later\r\n",
+	[CLIENTS_TOO_FAST] = "421 4.7.0 Too many new connections from your address, wait a minute\r\n",
+};
 
-static uint64_t sessions_of(const struct edge *e, const struct ip *ip)
+/* NULL and one more session is counted, or what the client is told. */
+static const char *refusal(struct edge *e, const struct ip *ip)
 {
-	return (uint64_t)(uintptr_t)map_get(e->per_client, client_key(ip));
-}
-
-static void count_session(struct edge *e, const struct ip *ip, int by)
-{
-	uint64_t n = sessions_of(e, ip) + (uint64_t)by;
-	e->session_count += (uint64_t)by;
-	if (n == 0)
-		map_remove(e->per_client, client_key(ip));
-	else
-		map_put(e->per_client, client_key(ip), (void *)(uintptr_t)n);
-}
-
-/* NULL if one more session from there is welcome, else what the client is told. */
-static const char *refusal(const struct edge *e, const struct ip *ip)
-{
-	if (!e->conf)
+	const struct conf *c = e->conf;
+	if (!c)
 		return "421 4.3.2 Not ready yet, try again in a minute\r\n";
-	if (e->session_count >= e->conf->smtp_max_sessions)
-		return "421 4.7.0 Too many connections, try again later\r\n";
-	if (sessions_of(e, ip) >= e->conf->smtp_max_sessions_per_address)
-		return "421 4.7.0 Too many connections from your address, try again later\r\n";
-	return NULL;
+	const struct clients_limits limits = {
+		.sessions = c->smtp_max_sessions,
+		.per_address = c->smtp_max_sessions_per_address,
+		.per_minute =
+			conf_networks_match(&c->relay_networks, ip) ? 0 : c->smtp_max_sessions_per_minute,
+	};
+	return refusals[clients_enter(e->clients, ip, &limits, clock_steady_ms())];
 }
 
 /* ---- a session --------------------------------------------------------------------------------- */
@@ -95,12 +86,15 @@ static void session_free(struct edge_session *s)
 		e->sessions = s->next;
 	if (s->next)
 		s->next->prev = s->prev;
-	count_session(e, &s->client, -1);
+	clients_leave(e->clients, &s->client);
+	e->session_count--;
 	conf_drop(s->conf);
 	SSL_CTX_free(s->tls);
 	free(s);
 	if (e->stopper && !e->sessions)
 		fiber_wake(e->stopper);
+	else if (e->retiring && !e->sessions)
+		role_exit(e->role, 0);
 }
 
 /* The submissions port: TLS before the first word (RFC 8314 3.3). */
@@ -113,7 +107,7 @@ static bool tls_from_the_start(struct edge_session *s, struct stream *stream)
 		return false;
 	}
 	stream_set_timeout(stream, (int64_t)s->conf->smtp_timeout_ms);
-	stream_set_deadline(stream, clock_steady_ms() + (int64_t)s->conf->smtp_timeout_ms);
+	stream_set_line_timeout(stream, (int64_t)s->conf->smtp_line_ms);
 	if (stream_accept_tls(stream, s->tls, NULL, NULL, &err) == 0)
 		return true;
 	log_info("smtp.tls-failed", "client=%s error=\"%s\"", s->client_text, err.log);
@@ -162,7 +156,7 @@ static void session_start(
 	if (s->next)
 		s->next->prev = s;
 	e->sessions = s;
-	count_session(e, client, 1);
+	e->session_count++;
 	snprintf(name, sizeof name, "smtp-%u", ++number);
 	fiber_start(name, session_run, s);
 }
@@ -172,9 +166,11 @@ static void session_start(
 /* On submissions the client expects TLS and could not read the text. */
 static void refuse(struct edge_listener *l, int fd, const struct ip *client, const char *text)
 {
+	static struct log_thin thin;
 	char address[IP_TEXT];
-	log_info("smtp.refuse", "client=%s reply=\"%.*s\"", ip_format(client, address),
-		(int)strcspn(text, "\r"), text);
+	if (log_thin_may(&thin, "smtp.refuse", clock_steady_ms()))
+		log_info("smtp.refuse", "client=%s reply=\"%.*s\"", ip_format(client, address),
+			(int)strcspn(text, "\r"), text);
 	if (l->listener != LISTENER_SUBMISSIONS)
 		send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
@@ -233,6 +229,7 @@ static void on_pause_over(void *arg)
 void edge_listen(struct edge *e, const struct ask_listen *listen, int fd)
 {
 	struct edge_listener *l = mem_new(sizeof *l);
+	e->retiring = false;
 	*l = (struct edge_listener){
 		.edge = e, .number = listen->number, .listener = listen->listener, .fd = fd};
 	l->pause = loop_timer_new(on_pause_over, l);
@@ -263,6 +260,13 @@ void edge_unlisten(struct edge *e, uint32_t number)
 }
 
 /* ---- the end ----------------------------------------------------------------------------------- */
+
+void edge_retire(struct edge *e)
+{
+	e->retiring = true;
+	if (!e->sessions)
+		role_exit(e->role, 0);
+}
 
 void edge_finish(struct edge *e)
 {

@@ -125,7 +125,7 @@ static void set_up_for(struct stage *s, enum listener listener)
 	signal(SIGPIPE, SIG_IGN);
 	loop_init();
 	vec_init(&s->edge.listeners, sizeof(void *));
-	s->edge.per_client = map_new();
+	s->edge.clients = clients_open(-1, 0, NULL);
 	s->edge.conf = conf_new();
 	s->edge.conf->hostname = STR("mx.example.org");
 	ask_pair(pair);
@@ -155,7 +155,7 @@ static void tear_down(struct stage *s)
 	edge_unlisten(&s->edge, 1);
 	ask_link_free(s->edge.store);
 	ask_link_free(s->store);
-	map_free(s->edge.per_client, NULL);
+	clients_close(s->edge.clients);
 	vec_done(&s->edge.listeners);
 	conf_drop(s->edge.conf);
 	loop_timer_free(s->watch);

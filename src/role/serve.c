@@ -210,7 +210,7 @@ static void apply_all(struct serve *s, struct buf *report)
 			c->revision = c->next_revision;
 			c->next_conf_fd = -1;
 		}
-		if (c->conf_fd < 0)
+		if (c->conf_fd < 0 || group_spare(c))
 			continue;
 		if (c->state != CHILD_RUNNING)
 			buf_addf(report, "%s starts with it\n", c->name);
@@ -226,7 +226,9 @@ static void up_fiber(void *arg)
 {
 	struct serve *s = arg;
 	for (int i = 0; i < CHILDREN; i++)
-		child_start(&s->children[i]);
+		if (s->children[i].wanted)
+			child_start(&s->children[i]);
+	groups_fit(s);
 	for (int i = 0; i < CHILDREN; i++)
 		while (s->children[i].wanted && s->children[i].state != CHILD_RUNNING && !s->stopping)
 			fiber_sleep("for all roles to run", 2);
@@ -247,6 +249,8 @@ static void on_apply(struct serve *s, struct ask_question *q)
 	struct buf report;
 	buf_init(&report, 16 * 1024);
 	apply_all(s, &report);
+	if (s->up)
+		groups_fit(s);
 	sockets_apply(s);
 	struct ask_apply_answer answer = {.report = buf_str(&report)};
 	ask_answer(q, xfer_ask_apply_answer, &answer);
@@ -255,10 +259,10 @@ static void on_apply(struct serve *s, struct ask_question *q)
 		fiber_start("up", up_fiber, s);
 }
 
-static const char *state_name(enum child_state state)
+static const char *state_name(const struct child *c)
 {
 	static const char *const name[] = {"stopped", "starting", "running", "restarting", "stopping"};
-	return name[state];
+	return c->retiring ? "finishing" : name[c->state];
 }
 
 static void list_services(struct serve *s, struct buf *out)
@@ -267,10 +271,24 @@ static void list_services(struct serve *s, struct buf *out)
 		(long long)s->started_ms);
 	for (int i = 0; i < CHILDREN; i++) {
 		const struct child *c = &s->children[i];
+		if (group_spare(c))
+			continue;
 		buf_addf(out, "%s %s %d restarts=%u since=%lld revision=%llu missing=%s\n", c->name,
-			state_name(c->state), (int)c->pid, c->restarts, (long long)c->started_ms,
+			state_name(c), (int)c->pid, c->restarts, (long long)c->started_ms,
 			(unsigned long long)c->acknowledged, c->missing);
 	}
+}
+
+/* A process of the service is on its way up or down. */
+static bool changes(struct serve *s, struct str service)
+{
+	for (int i = 0; i < CHILDREN; i++) {
+		const struct child *c = &s->children[i];
+		bool of_it = str_eq(str_from_c(c->name), service) || str_eq(str_from_c(c->group), service);
+		if (of_it && (c->state == CHILD_STARTING || c->state == CHILD_STOPPING))
+			return true;
+	}
+	return false;
 }
 
 static int switch_service(struct serve *s, const struct ask_service *service, struct err *err)
@@ -291,8 +309,9 @@ static int switch_service(struct serve *s, const struct ask_service *service, st
 		return err_perm(
 			err, NULL, "a service is started or stopped, not \"%.*s\"", STR_ARG(service->op));
 	}
+	groups_fit(s);
 	sockets_apply(s);
-	for (int i = 0; i < 1000 && (c->state == CHILD_STARTING || c->state == CHILD_STOPPING); i++)
+	for (int i = 0; i < 1000 && changes(s, service->group); i++)
 		fiber_sleep("for the service", 10);
 	return 0;
 }
@@ -342,29 +361,6 @@ static void answer_store(struct ask_question *q, void *arg)
 }
 
 /* ---- main ---- */
-
-static void make_children(struct serve *s)
-{
-	static const struct child made[CHILDREN] = {
-		{.name = "store",
-			.role = "store",
-			.group = "",
-			.conf_role = CONF_STORE,
-			.gets_home = true,
-			.asks = answer_store},
-		{.name = "keys", .role = "keys", .group = "", .conf_role = CONF_KEYS, .gets_home = true},
-		{.name = "relay", .role = "relay", .group = "", .conf_role = CONF_RELAY},
-		{.name = "mx", .role = "edge", .group = "mx", .conf_role = CONF_EDGE},
-		{.name = "user", .role = "edge", .group = "user", .conf_role = CONF_EDGE},
-		{.name = "control", .role = "edge", .group = "control", .conf_role = CONF_EDGE},
-	};
-	memcpy(s->children, made, sizeof made);
-	for (int i = 0; i < CHILDREN; i++) {
-		s->children[i].serve = s;
-		s->children[i].wanted = true;
-		s->children[i].conf_fd = s->children[i].next_conf_fd = -1;
-	}
-}
 
 /* Held as long as the process lives. */
 static int lock_home(struct serve *s, struct err *err)
@@ -450,7 +446,7 @@ int main(int argc, char **argv)
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
 	vec_init(s->sockets, sizeof(struct socket_bound));
-	make_children(s);
+	groups_make(s, answer_store);
 	s->started_ms = clock_wall_ms();
 	loop_init();
 	if (find_libexec(s, &err) != 0 || begin(s, &err) != 0) {

@@ -2,7 +2,8 @@
  * all of it out; it reads no byte from a client and parses nothing but its own settings.
  *
  *   serve.c         main, start and stop in order, what store asks of it
- *   serve_child.c   one role: start, links to its neighbours, restart with back-off, stop
+ *   serve_child.c   one process: start, links to its neighbours, restart with back-off, stop
+ *   serve_group.c   how many processes of an edge share the listening sockets
  *   serve_listen.c  listening sockets
  *   serve_log.c     log files */
 #ifndef ROLE_SERVE_H
@@ -22,12 +23,15 @@ enum child_state {
 	CHILD_STOPPING,
 };
 
+enum { GROUPS = 2 };
+
 struct serve;
 
 struct child {
-	const char *name; /* as people name it: "mx", "relay" */
+	const char *name; /* as people name it: "relay", "mx", "mx-2" */
 	const char *role; /* the program */
 	const char *group;
+	unsigned number; /* of the processes of its group, from 0 on */
 	enum conf_role conf_role;
 	bool gets_home;
 	ask_handler *asks; /* answers what it asks serve; NULL: it may not ask */
@@ -36,6 +40,7 @@ struct child {
 	enum child_state state;
 	bool wanted;   /* nobody stopped it on purpose */
 	bool greeted;  /* its walls stand, it takes what is handed to it */
+	bool retiring; /* runs, accepts nothing more, and ends with its last session */
 	unsigned life; /* differs for each process: who waited looks whether it is still the same */
 	pid_t pid;
 	struct ask_link *link;
@@ -52,7 +57,8 @@ struct child {
 	uint64_t next_revision;
 };
 
-enum { CHILDREN = 6 };
+/* store, keys, relay, control, and the processes that groups may have */
+enum { CHILDREN = 4 + GROUPS * CONF_PROCESSES_MAX };
 
 struct socket_bound {
 	uint32_t number;
@@ -60,7 +66,7 @@ struct socket_bound {
 	struct str address; /* heap */
 	int fd;
 	bool fresh;       /* bound for settings that are being prepared, not in force yet */
-	bool handed_over; /* its edge has it */
+	uint64_t holders; /* the children that have it, a bit each */
 };
 
 struct serve {
@@ -71,6 +77,7 @@ struct serve {
 	struct vec *sockets; /* struct socket_bound */
 	int control_fd;
 	int log_fd;
+	int clients_fd[GROUPS]; /* the tables of clients that the processes of a group share */
 	struct conf *conf;      /* in force */
 	struct conf *next_conf; /* prepared */
 	int64_t started_ms;     /* wall clock */
@@ -90,6 +97,8 @@ struct child *child_find(struct serve *s, struct str name);
 void child_start(struct child *c);
 /* Asks it to finish; it is not started again. */
 void child_stop(struct child *c);
+/* Has a process of a group end with its last session. */
+void child_retire(struct child *c);
 /* Asks a role that runs whether it could take the prepared settings. -1 with *err: it could not. */
 int child_try(struct child *c, const struct conf *now, const struct conf *next, struct err *err);
 /* Puts its newest snapshot before it. -1 with *err: it keeps the old one. */
@@ -98,6 +107,20 @@ int child_apply(struct child *c, struct err *err);
 void children_reap(struct serve *s);
 /* An import worker: returns our end of the link to it, or -1 with *err. */
 int child_worker(struct serve *s, struct err *err);
+
+/* ---- serve_group.c */
+/* Fills s->children. */
+void groups_make(struct serve *s, ask_handler *answer_store);
+/* Starts and retires processes until each group that nobody stopped has as many as the settings in
+ * force say. Sessions that run stay with their process. */
+void groups_fit(struct serve *s);
+/* A process that the settings in force have no use for, and that is not there. */
+bool group_spare(const struct child *c);
+/* The table of clients (edge_clients.h) of its group, for a process that starts; -1: it has none, or
+ * with *err. */
+int group_clients(const struct child *c, struct err *err);
+/* What an edge that died had counted in there counts no more. */
+void group_forget(const struct child *c);
 
 /* ---- serve_listen.c */
 /* Binds what `next` says and is not bound yet. -1 with *err: nothing changed. */
@@ -109,6 +132,8 @@ void sockets_apply(struct serve *s);
 int sockets_bind(struct serve *s, const struct child *edge, struct err *err);
 /* Hands all of its sockets to an edge that runs and has none. */
 void sockets_give(struct serve *s, struct child *edge);
+/* Takes all of its sockets from an edge that shall accept nothing more. */
+void sockets_take(struct serve *s, struct child *edge);
 /* Its process is gone: nobody holds them but us. */
 void sockets_lost(struct serve *s, struct child *edge);
 /* HOME/control.sock, mode 0600. -1 with *err. */

@@ -31,9 +31,10 @@ enum {
 	STOP_MS = 10 * 1000, /* then it is killed */
 	STOP_LOOK_MS = 20,
 	LINK_LOOK_MS = 2,
+	ALIVE_EVERY_MS = 3000,
 };
 
-/* Who talks to whom; the one who asks stands first. */
+/* Who talks to whom, by group where there are groups; the one who asks stands first. */
 static const struct {
 	const char *asks, *answers;
 } pairs[] = {
@@ -121,23 +122,27 @@ static int spawn(struct serve *s, const char *role, pid_t *ret_pid)
 	return pair[0];
 }
 
-static int say_start(struct serve *s, const char *role, const char *group, bool gets_home,
-	struct ask_link *link, char *missing, size_t missing_size, struct err *err)
+static int say_start(struct child *c, struct err *err)
 {
-	struct arena *arena = arena_new();
+	struct serve *s = c->serve;
 	struct ask_start start = {
-		.role = str_from_c(role),
-		.group = str_from_c(group),
-		.home = gets_home ? str_from_c(s->home) : STR(""),
+		.role = str_from_c(c->role),
+		.group = str_from_c(c->group),
+		.number = c->number,
+		.home = c->gets_home ? str_from_c(s->home) : STR(""),
 		.walls = s->walls,
 		.log_level = s->conf ? (uint8_t)s->conf->log_level : LOG_INFO,
 	};
-	user_of(s, role, arena, &start.uid, &start.gid);
+	int clients = group_clients(c, err);
+	if (clients < 0 && err->kind != ERR_NONE)
+		return -1;
+	struct arena *arena = arena_new();
+	user_of(s, c->role, arena, &start.uid, &start.gid);
 	struct ask_start_answer answer;
-	int status = ask_put(link, ASK_START, xfer_ask_start, &start, (int[]){s->log_fd, -1},
+	int status = ask_put(c->link, ASK_START, xfer_ask_start, &start, (int[]){s->log_fd, clients},
 		xfer_ask_start_answer, &answer, NULL, START_MS, arena, err);
 	if (status == 0)
-		str_to_c(answer.missing, missing, missing_size);
+		str_to_c(answer.missing, c->missing, sizeof c->missing);
 	arena_free(arena);
 	return status;
 }
@@ -163,14 +168,19 @@ static void say_link(const struct child *to, const struct child *peer, int fd)
 	close(fd);
 }
 
-/* The one that `c` has the pair number `i` with, or NULL. */
-static struct child *peer_of(const struct child *c, size_t i)
+static const char *kind_of(const struct child *c)
 {
-	if (!strcmp(pairs[i].asks, c->name))
-		return child_find(c->serve, str_from_c(pairs[i].answers));
-	if (!strcmp(pairs[i].answers, c->name))
-		return child_find(c->serve, str_from_c(pairs[i].asks));
-	return NULL;
+	return c->group[0] ? c->group : c->role;
+}
+
+static bool have_link(const struct child *a, const struct child *b)
+{
+	const char *one = kind_of(a), *other = kind_of(b);
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+		if ((!strcmp(pairs[i].asks, one) && !strcmp(pairs[i].answers, other)) ||
+			(!strcmp(pairs[i].asks, other) && !strcmp(pairs[i].answers, one)))
+			return true;
+	return false;
 }
 
 /* A pair to each neighbour that can take its end; those that cannot yet make the pair themselves once
@@ -186,9 +196,9 @@ static void give_links(struct child *c, unsigned life)
 	s->linking = true;
 	if (c->life == life)
 		c->greeted = true;
-	for (size_t i = 0; i < sizeof pairs / sizeof *pairs && c->life == life; i++) {
-		struct child *peer = peer_of(c, i);
-		if (!peer || !peer->greeted)
+	for (int i = 0; i < CHILDREN && c->life == life; i++) {
+		struct child *peer = &s->children[i];
+		if (!peer->greeted || !have_link(c, peer))
 			continue;
 		int pair[2];
 		ask_pair(pair);
@@ -345,8 +355,7 @@ static int begin_life(struct child *c)
  * role even begin; then life is another. NULL, or what could not be done, with *err. */
 static const char *introduce(struct child *c, unsigned life, struct err *err)
 {
-	if (say_start(c->serve, c->role, c->group, c->gets_home, c->link, c->missing, sizeof c->missing,
-			err) != 0)
+	if (say_start(c, err) != 0)
 		return "putting up its walls";
 	/* Settings first: who has a link is given work. */
 	if (c->life == life && apply_newest(c, err) != 0)
@@ -371,6 +380,39 @@ static void try_with_new_keys(struct serve *s)
 	}
 }
 
+/* A role that runs answers at once, however much work it has: its loop turns. One that does not hangs,
+ * in an endless loop or a call that never comes back, and its work waits with it.
+ *
+ * Two questions in a row must stay open, half of serve.patience each: after a standstill of the whole
+ * machine the first one fails for everybody, but the second is answered. */
+static void watch_fiber(void *arg)
+{
+	struct child *c = arg;
+	unsigned life = c->life, failed = 0;
+	int64_t half = 0;
+	while (failed < 2) {
+		if (!failed)
+			fiber_sleep("to ask a role whether it is alive",
+				half && half < ALIVE_EVERY_MS ? half : ALIVE_EVERY_MS);
+		if (c->life != life || c->state != CHILD_RUNNING)
+			return;
+		if (!c->serve->conf)
+			continue;
+		half = (int64_t)c->serve->conf->serve_patience_ms / 2;
+		struct arena *arena = arena_new();
+		struct err err;
+		int status =
+			ask_put(c->link, ASK_ALIVE, NULL, NULL, NULL, NULL, NULL, NULL, half, arena, &err);
+		failed = status == 0 ? 0 : failed + 1;
+		arena_free(arena);
+	}
+	if (c->life != life || c->state != CHILD_RUNNING)
+		return;
+	log_error("serve.hangs", "role=%s pid=%d patience_ms=%lld", c->name, (int)c->pid,
+		(long long)half * 2);
+	kill(c->pid, SIGKILL);
+}
+
 static void start_fiber(void *arg)
 {
 	struct child *c = arg;
@@ -390,6 +432,7 @@ static void start_fiber(void *arg)
 		return;
 	}
 	c->state = CHILD_RUNNING;
+	fiber_start("watch", watch_fiber, c);
 	log_info("serve.running", "role=%s pid=%d restarts=%u missing=\"%s\"", c->name, (int)c->pid,
 		c->restarts, c->missing);
 	sockets_give(c->serve, c);
@@ -402,6 +445,7 @@ void child_start(struct child *c)
 	if (c->serve->stopping)
 		return;
 	c->wanted = true;
+	c->retiring = false; /* gets its sockets again with the others */
 	if (c->state != CHILD_OFF)
 		return;
 	c->state = CHILD_STARTING;
@@ -426,10 +470,11 @@ static void child_ended(struct child *c)
 	c->link = NULL;
 	c->life++;
 	c->pid = 0;
-	c->greeted = false;
+	c->greeted = c->retiring = false;
 	c->acknowledged = 0;
 	set_faults(c, STR(""));
 	sockets_lost(c->serve, c);
+	group_forget(c);
 	if (!c->wanted || c->serve->stopping) {
 		c->state = CHILD_OFF;
 		return;
@@ -514,6 +559,19 @@ void child_stop(struct child *c)
 	fiber_start("stop", stop_fiber, c);
 }
 
+void child_retire(struct child *c)
+{
+	if (c->state != CHILD_RUNNING) {
+		child_stop(c);
+		return;
+	}
+	c->wanted = false;
+	c->retiring = true;
+	sockets_take(c->serve, c);
+	if (c->retiring && ask_link_alive(c->link))
+		ask_tell(c->link, ASK_RETIRE, STR(""), NULL);
+}
+
 /* serve's end of the link to an import worker, kept until that ends. */
 struct worker {
 	struct ask_link *link;
@@ -538,11 +596,11 @@ static void worker_gone(struct ask_link *link, void *arg)
 /* Hands the worker the far end of a link and returns the near end, or -1 with *err. */
 static int introduce_worker(struct serve *s, struct worker *w, struct err *err)
 {
-	struct child worker = {.name = "import", .role = "import", .group = "", .link = w->link};
+	struct child worker = {
+		.name = "import", .role = "import", .group = "", .serve = s, .link = w->link};
 	struct child store = {.name = "store", .role = "store", .group = ""};
-	char missing[128];
 	int pair[2];
-	if (say_start(s, "import", "", false, w->link, missing, sizeof missing, err) != 0)
+	if (say_start(&worker, err) != 0)
 		return -1;
 	ask_pair(pair);
 	say_link(&worker, &store, pair[1]);

@@ -23,9 +23,25 @@ static const char *setting_of(enum listener l)
 	return name[l];
 }
 
+static const char *group_of(enum listener l)
+{
+	return l == LISTENER_SMTP ? "mx" : "user";
+}
+
+static bool serves(const struct child *edge, enum listener l)
+{
+	return !strcmp(edge->group, group_of(l));
+}
+
+/* The first process of the group: as long as it is wanted, the group is. */
 static struct child *edge_of(struct serve *s, enum listener l)
 {
-	return child_find(s, l == LISTENER_SMTP ? STR("mx") : STR("user"));
+	return child_find(s, str_from_c(group_of(l)));
+}
+
+static uint64_t bit_of(const struct child *edge)
+{
+	return UINT64_C(1) << (edge - edge->serve->children);
 }
 
 static struct socket_bound *find(struct serve *s, enum listener l, struct str address)
@@ -154,7 +170,7 @@ static void give(struct child *edge, struct socket_bound *b)
 	struct ask_listen listen = {
 		.number = b->number, .listener = b->listener, .address = arena_dup(arena, b->address)};
 	struct err err;
-	b->handed_over = true;
+	b->holders |= bit_of(edge);
 	if (ask_put(edge->link, ASK_LISTEN, xfer_ask_listen, &listen, (int[]){b->fd, -1}, NULL, NULL,
 			NULL, HAND_OVER_MS, arena, &err) != 0)
 		log_warn("serve.listen", "role=%s address=%.*s err=\"%s\"", edge->name,
@@ -162,16 +178,41 @@ static void give(struct child *edge, struct socket_bound *b)
 	arena_free(arena);
 }
 
-static void take(struct serve *s, const struct socket_bound *b)
+static void take(struct child *edge, uint32_t number)
 {
-	struct child *edge = edge_of(s, b->listener);
-	struct ask_unlisten unlisten = {.number = b->number};
+	struct ask_unlisten unlisten = {.number = number};
 	struct arena *arena = arena_new();
 	struct err err;
-	if (b->handed_over && ask_link_alive(edge->link))
+	if (ask_link_alive(edge->link))
 		ask_put(edge->link, ASK_UNLISTEN, xfer_ask_unlisten, &unlisten, NULL, NULL, NULL, NULL,
 			HAND_OVER_MS, arena, &err);
 	arena_free(arena);
+}
+
+static void take_from_all(struct serve *s, const struct socket_bound *b)
+{
+	for (int i = 0; i < CHILDREN; i++)
+		if (b->holders & bit_of(&s->children[i]))
+			take(&s->children[i], b->number);
+}
+
+static struct socket_bound *next_to_take(struct serve *s, const struct child *edge)
+{
+	for (size_t i = 0; i < s->sockets->n; i++) {
+		struct socket_bound *b = vec_at(s->sockets, i);
+		if (b->holders & bit_of(edge))
+			return b;
+	}
+	return NULL;
+}
+
+void sockets_take(struct serve *s, struct child *edge)
+{
+	struct socket_bound *b;
+	while (edge->retiring && (b = next_to_take(s, edge))) {
+		b->holders &= ~bit_of(edge);
+		take(edge, b->number);
+	}
 }
 
 /* The settings in force want it, and nobody stopped its edge. */
@@ -198,7 +239,7 @@ static struct socket_bound *next_to_give(struct serve *s, const struct child *ed
 {
 	for (size_t i = 0; i < s->sockets->n; i++) {
 		struct socket_bound *b = vec_at(s->sockets, i);
-		if (edge_of(s, b->listener) == edge && !b->fresh && !b->handed_over)
+		if (serves(edge, b->listener) && !b->fresh && !(b->holders & bit_of(edge)))
 			return b;
 	}
 	return NULL;
@@ -218,8 +259,8 @@ static void give_control(struct child *edge)
 static void give_all(struct serve *s, struct child *edge)
 {
 	struct socket_bound *b;
-	while (
-		edge->state == CHILD_RUNNING && ask_link_alive(edge->link) && (b = next_to_give(s, edge)))
+	while (edge->state == CHILD_RUNNING && !edge->retiring && ask_link_alive(edge->link) &&
+		(b = next_to_give(s, edge)))
 		give(edge, b);
 }
 
@@ -243,7 +284,7 @@ void sockets_apply(struct serve *s)
 			b->fresh = false;
 	}
 	for (struct socket_bound b; next_unwanted(s, &b); close_socket(&b))
-		take(s, &b);
+		take_from_all(s, &b);
 	for (int i = 0; i < CHILDREN; i++)
 		if (s->children[i].conf_role == CONF_EDGE)
 			give_all(s, &s->children[i]);
@@ -253,8 +294,7 @@ void sockets_lost(struct serve *s, struct child *edge)
 {
 	for (size_t i = 0; i < s->sockets->n; i++) {
 		struct socket_bound *b = vec_at(s->sockets, i);
-		if (edge_of(s, b->listener) == edge)
-			b->handed_over = false;
+		b->holders &= ~bit_of(edge);
 	}
 }
 

@@ -66,6 +66,8 @@ static void on_start(struct role *r, struct ask_question *q)
 		return;
 	log_open(take_fd(q, 0), start.log_level);
 	str_to_c(start.group, r->group, sizeof r->group);
+	r->number = start.number;
+	r->clients_fd = take_fd(q, 1);
 	str_to_c(start.home, r->home, sizeof r->home);
 	r->uid = start.uid;
 	r->gid = start.gid;
@@ -203,6 +205,12 @@ static void answer_serve(struct ask_question *q, void *arg)
 		break;
 	case ASK_LEAVING:
 		on_leaving(r, q);
+		break;
+	case ASK_RETIRE:
+		if (r->calls->retire)
+			r->calls->retire(r);
+		break;
+	case ASK_ALIVE:
 		break;
 	case ASK_STOP:
 		fiber_start("stop", stop_fiber, r);

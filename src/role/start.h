@@ -34,6 +34,8 @@ struct role_calls {
 	int (*try_conf)(struct role *r, const struct conf *c, struct err *err);
 	void (*listen)(struct role *r, const struct ask_listen *listen, int fd);
 	void (*unlisten)(struct role *r, uint32_t number);
+	/* Nothing more will come: role_exit() as soon as nothing runs, unless `listen` comes before. */
+	void (*retire)(struct role *r);
 	/* Finish what runs, then role_exit(). NULL: exit at once. */
 	void (*stop)(struct role *r);
 };
@@ -45,6 +47,8 @@ struct role {
 
 	/* Set by role_hello(). */
 	char group[32];
+	unsigned number; /* of the processes of its group */
+	int clients_fd;  /* edge: its group's table of clients, the callee's; -1: none */
 	char home[4096]; /* empty for roles that have no files */
 	struct ask_link *serve;
 	struct buf faults;          /* of the settings in force */

@@ -18,7 +18,7 @@ struct store_role {
 	struct admin admin;
 	struct store *store;
 	/* The neighbours' links; the admin holds those to serve and keys. */
-	struct ask_link *mx, *user, *control, *relay;
+	struct ask_link *relay;
 	bool published; /* the settings in force were handed to serve */
 };
 
@@ -60,6 +60,13 @@ static void edge_gone(struct ask_link *l, void *arg)
 {
 	struct store_role *r = arg;
 	store_link_gone(r->store, l);
+	ask_link_free(l);
+}
+
+static void control_gone(struct ask_link *l, void *arg)
+{
+	(void)arg;
+	ask_link_free(l);
 }
 
 /* ---- neighbours ------------------------------------------------------------------------------- */
@@ -79,15 +86,13 @@ static void publish(void *arg)
 	}
 }
 
+/* Each process of an edge has a link of its own; it goes when that process does. */
 static void take_edge(struct store_role *r, const struct ask_link_peer *peer, int fd)
 {
-	bool control = str_eq(peer->group, STR("control"));
-	struct ask_link **link = control       ? &r->control
-		: str_eq(peer->group, STR("user")) ? &r->user
-										   : &r->mx;
-	ask_link_free(*link);
-	*link = ask_link_new(fd, control ? "control" : "edge", control ? answer_control : answer_edge,
-		control ? NULL : edge_gone, r);
+	if (str_eq(peer->group, STR("control")))
+		ask_link_new(fd, "control", answer_control, control_gone, r);
+	else
+		ask_link_new(fd, "edge", answer_edge, edge_gone, r);
 }
 
 static void take_link(struct role *role, const struct ask_link_peer *peer, int fd)

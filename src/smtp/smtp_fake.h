@@ -125,6 +125,8 @@ static inline struct smtp_fake *smtp_fake_new(void)
 		.smtp_max_recipients = 3,
 		.smtp_max_hops = 5,
 		.smtp_max_errors = 10,
+		.smtp_max_messages = 1000,
+		.smtp_max_session_recipients = 10000,
 		.smtp_max_commands = 1000,
 		.smtp_timeout_ms = 5000,
 		.smtp_data_timeout_ms = 5000,

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/log_thin.h"
 #include "cert/tls.h"
 #include "smtp/smtp_session.h"
 
@@ -20,10 +21,11 @@
 static void note_refusal(struct smtp_session *c, unsigned code, const char *text)
 {
 	enum { LOGGED = 50 }; /* of one session */
+	static struct log_thin thin;
 	c->record_wanted = true;
 	if (code >= 500)
 		c->errors++;
-	if (++c->refusals > LOGGED)
+	if (++c->refusals > LOGGED || !log_thin_may(&thin, "smtp.refuse", clock_steady_ms()))
 		return;
 	log_info("smtp.refuse", "client=%.*s command=\"%.*s\" reply=\"%s\"", STR_ARG(c->server->client),
 		STR_ARG(str_take(c->command, 200)), text);
@@ -360,6 +362,15 @@ static void split_record(struct smtp_session *c)
 		tls_describe(stream_ssl(c->stream), c->record);
 }
 
+static void log_begin(struct smtp_session *c)
+{
+	static struct log_thin thin;
+	c->quiet = !log_thin_may(&thin, "smtp.connect", clock_steady_ms());
+	if (!c->quiet)
+		log_info("smtp.connect", "client=%.*s:%.*s listener=%s", STR_ARG(c->server->client),
+			STR_ARG(c->server->client_port), listener_name(c->server->listener));
+}
+
 static void session_begin(
 	struct smtp_session *c, struct stream *s, const struct smtp_server *server)
 {
@@ -376,8 +387,8 @@ static void session_begin(
 	id_format(c->record->id, log_context()->session);
 	stream_set_timeout(s, (int64_t)c->conf->smtp_timeout_ms);
 	stream_set_deadline(s, clock_steady_ms() + (int64_t)c->conf->smtp_session_ms);
-	log_info("smtp.connect", "client=%.*s:%.*s listener=%s", STR_ARG(server->client),
-		STR_ARG(server->client_port), listener_name(server->listener));
+	stream_set_line_timeout(s, (int64_t)c->conf->smtp_line_ms);
+	log_begin(c);
 	if (stream_ssl(s))
 		smtp_tls_started(c);
 }
@@ -390,10 +401,11 @@ static void session_end(struct smtp_session *c)
 		stream_flush(c->stream, &err);
 	else
 		stream_linger(c->stream);
-	log_info("smtp.close",
-		"client=%.*s why=\"%s\" messages=%" PRIu64 " commands=%" PRIu64 " refusals=%" PRIu64
-		" errors=%" PRIu64,
-		STR_ARG(c->server->client), c->ended, c->messages, c->commands, c->refusals, c->errors);
+	if (!c->quiet || c->messages)
+		log_info("smtp.close",
+			"client=%.*s why=\"%s\" messages=%" PRIu64 " commands=%" PRIu64 " refusals=%" PRIu64
+			" errors=%" PRIu64,
+			STR_ARG(c->server->client), c->ended, c->messages, c->commands, c->refusals, c->errors);
 	record_end(c, c->ended);
 	arena_free(c->record_arena);
 	arena_free(c->command_arena);

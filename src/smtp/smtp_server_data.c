@@ -224,7 +224,10 @@ void smtp_command_data(struct smtp_session *c, struct str argument)
 	letter_begin(c, &l);
 	smtp_reply(c, 354, "", "Send the message, end it with a dot alone on a line");
 	stream_set_timeout(c->stream, (int64_t)c->conf->smtp_data_timeout_ms);
+	stream_set_pace(c->stream, c->conf->smtp_data_rate * c->conf->smtp_data_timeout_ms / 1000,
+		(int64_t)c->conf->smtp_data_timeout_ms);
 	int read = read_content(c, &l);
+	stream_set_pace(c->stream, 0, 0);
 	stream_set_timeout(c->stream, (int64_t)c->conf->smtp_timeout_ms);
 	c->command = STR("end of data");
 	if (read == 0) {

@@ -17,6 +17,17 @@ static bool size_allowed(struct smtp_session *c, uint64_t size)
 	return false;
 }
 
+/* Between messages, so that none is lost by it. */
+static bool session_used_up(struct smtp_session *c)
+{
+	if (c->messages < c->conf->smtp_max_messages &&
+		c->recipients < c->conf->smtp_max_session_recipients)
+		return false;
+	smtp_reply(c, 421, "4.7.0", "Enough messages for one session, connect again");
+	smtp_end(c, "too many messages");
+	return true;
+}
+
 void smtp_command_mail(struct smtp_session *c, struct str argument)
 {
 	struct smtp_transaction *t = &c->transaction;
@@ -31,7 +42,7 @@ void smtp_command_mail(struct smtp_session *c, struct str argument)
 		smtp_reply_fault(c, &fault);
 		return;
 	}
-	if (!size_allowed(c, mail.size))
+	if (session_used_up(c) || !size_allowed(c, mail.size))
 		return;
 	char sender[SMTP_PATH_MAX];
 	t->open = true;
@@ -151,6 +162,7 @@ void smtp_command_rcpt(struct smtp_session *c, struct str argument)
 		if (!recipient_allowed(c, address))
 			return;
 		add_recipient(t, address, &rcpt, key);
+		c->recipients++;
 	}
 	smtp_reply(c, 250, "2.1.5", "Recipient <%.*s> accepted", STR_ARG(address));
 }

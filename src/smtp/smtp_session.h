@@ -38,7 +38,8 @@ struct smtp_session {
 	struct str command;             /* the line at work, as the record shows it */
 	bool auth_tried;                /* what follows may be a password */
 	bool record_wanted;             /* it carried mail or a refusal */
-	uint64_t commands, messages;
+	uint64_t commands, messages, recipients;
+	bool quiet;                /* its beginning is not in the log: there were too many like it */
 	uint64_t refusals, errors; /* 4yz and 5yz; 5yz */
 	const char *ended;         /* why the session is over, for the log; NULL: it goes on */
 	struct smtp_transaction transaction;

@@ -184,7 +184,7 @@ static void degraded_roles(struct admin_call *c, json_t *roles, json_t *list)
 			degrade(list, "settings",
 				arena_fmt(c->arena, "%s still runs with settings revision %lld",
 					text_member(role, "role"), (long long)revision));
-		if (strcmp(state, "running") != 0)
+		if (strcmp(state, "running") != 0 && strcmp(state, "finishing") != 0)
 			degrade(list, "role",
 				arena_fmt(c->arena, "%s is not running (%s)", text_member(role, "role"), state));
 	}
