@@ -6,7 +6,6 @@
 #include <cmocka.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -173,9 +172,11 @@ static void nonsense_of_others(void **state)
 	assert_int_equal(ftruncate(fd, 0), -1);
 	struct clients *c = clients_open(fd, 0, NULL);
 	unsigned char *map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	srand(7);
-	for (off_t i = 0; i < st.st_size; i++)
-		map[i] = (unsigned char)rand();
+	uint32_t chance = 7;
+	for (off_t i = 0; i < st.st_size; i++) {
+		chance = chance * 1664525 + 1013904223;
+		map[i] = (unsigned char)(chance >> 24);
+	}
 	for (unsigned i = 0; i < 1000; i++) {
 		struct ip ip = ip_number(i);
 		clients_enter(c, &ip, &wide, 123456789);
