@@ -8,6 +8,7 @@ LETTERLOCK_BUILD names the build folder to test (default: build/asan, or build).
 
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -28,8 +29,14 @@ def build_folder():
 
 
 def free_ports(count, address="127.0.0.1"):
-    """Ports that nobody listens on at this moment, all different."""
-    sockets = [socket.create_server((address, 0)) for _ in range(count)]
+    """Ports that nobody listens on at this moment, all different. Below those that the kernel gives to
+    connections: one of these may take any of its own before we do."""
+    sockets = []
+    while len(sockets) < count:
+        try:
+            sockets.append(socket.create_server((address, random.randrange(10000, 32000))))
+        except OSError:
+            pass
     ports = [s.getsockname()[1] for s in sockets]
     for s in sockets:
         s.close()
