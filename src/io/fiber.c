@@ -1,9 +1,15 @@
+/* A fiber begins by ucontext and then switches by _setjmp() and _longjmp(), which leave the signal
+ * mask alone: swapcontext() costs a system call each way. Hardened, _longjmp() takes a jump to another
+ * stack for a broken one and aborts. */
+#undef _FORTIFY_SOURCE
+
 #include "io/fiber.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <poll.h>
+#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,13 +28,14 @@ enum { FIBER_STACK = 256 * 1024 };
 #else
 enum { FIBER_STACK = 64 * 1024 };
 #endif
-enum { GUARD = 4096, STACKS_KEPT = 64 };
+enum { GUARD = 4096, FIBERS_KEPT = 64 };
 
 enum state { READY, RUNNING, PARKED, ENDED };
 
 struct fiber {
-	ucontext_t context;
-	char *stack; /* the mapping: guard page, then the stack */
+	jmp_buf place; /* where it left off, once it has begun */
+	char *stack;   /* the mapping: guard page, then the stack */
+	bool begun;
 	void (*fn)(void *);
 	void *arg;
 	enum state state;
@@ -48,15 +55,15 @@ struct fiber {
 
 /* Of the thread with the loop; to all other threads there is no fiber, so their calls block. */
 static _Thread_local struct {
-	ucontext_t main_context;
+	jmp_buf place; /* where the loop waits for the fiber that runs */
 	struct fiber *running;
 	struct fiber *all;
 	unsigned count;
 	struct fiber *ready_first, *ready_last;
 	struct event *run_ready;
-	bool in_turn; /* inside run_ready() */
-	char *free_stacks[STACKS_KEPT];
-	unsigned free_stack_count;
+	bool in_turn;                    /* inside run_ready() */
+	struct fiber *kept[FIBERS_KEPT]; /* ended; each waits in fiber_main() for another function */
+	unsigned kept_count;
 	void (*check)(const char *fiber);
 #ifdef __SANITIZE_ADDRESS__
 	void *main_fake_stack;
@@ -80,35 +87,33 @@ unsigned fiber_count(void)
 	return sched.count;
 }
 
-/* ---- stacks ---- */
-
-static char *stack_get(void)
-{
-	if (sched.free_stack_count)
-		return sched.free_stacks[--sched.free_stack_count];
-	char *map = mmap(NULL, FIBER_STACK + GUARD, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
-	if (map == MAP_FAILED || mprotect(map, GUARD, PROT_NONE) != 0)
-		mem_exhausted(FIBER_STACK);
-	return map;
-}
-
-static void stack_put(char *map)
-{
-	if (sched.free_stack_count < STACKS_KEPT)
-		sched.free_stacks[sched.free_stack_count++] = map;
-	else
-		munmap(map, FIBER_STACK + GUARD);
-}
-
 /* ---- the one switch point ---- */
+
+static void fiber_main(void);
+
+/* Onto the stack of a fiber that has not begun. A context is needed this once only. This frame is
+ * never returned to, so it holds nothing (ASan would take its borders for those of later frames). */
+static void begin_fiber(struct fiber *f)
+{
+	static _Thread_local ucontext_t context, unused;
+	f->begun = true;
+	getcontext(&context);
+	context.uc_stack.ss_sp = f->stack + GUARD;
+	context.uc_stack.ss_size = FIBER_STACK;
+	makecontext(&context, fiber_main, 0);
+	swapcontext(&unused, &context);
+}
 
 static void enter_fiber(struct fiber *f)
 {
 #ifdef __SANITIZE_ADDRESS__
 	__sanitizer_start_switch_fiber(&sched.main_fake_stack, f->stack + GUARD, FIBER_STACK);
 #endif
-	swapcontext(&sched.main_context, &f->context);
+	if (_setjmp(sched.place) == 0) {
+		if (f->begun)
+			_longjmp(f->place, 1);
+		begin_fiber(f);
+	}
 #ifdef __SANITIZE_ADDRESS__
 	__sanitizer_finish_switch_fiber(sched.main_fake_stack, NULL, NULL);
 #endif
@@ -117,26 +122,53 @@ static void enter_fiber(struct fiber *f)
 static void leave_fiber(struct fiber *f)
 {
 #ifdef __SANITIZE_ADDRESS__
-	__sanitizer_start_switch_fiber(
-		f->state == ENDED ? NULL : &f->fake_stack, sched.main_stack, sched.main_stack_size);
+	__sanitizer_start_switch_fiber(&f->fake_stack, sched.main_stack, sched.main_stack_size);
 #endif
-	swapcontext(&f->context, &sched.main_context);
+	if (_setjmp(f->place) == 0)
+		_longjmp(sched.place, 1);
 #ifdef __SANITIZE_ADDRESS__
 	__sanitizer_finish_switch_fiber(f->fake_stack, &sched.main_stack, &sched.main_stack_size);
 #endif
 }
 
-static void fiber_main(unsigned low, unsigned high)
+/* A fiber that is kept after its end goes on here with its next function. */
+static void fiber_main(void)
 {
-	struct fiber *f = (struct fiber *)((uintptr_t)low | (uintptr_t)high << 32);
+	struct fiber *f = sched.running;
 #ifdef __SANITIZE_ADDRESS__
 	__sanitizer_finish_switch_fiber(NULL, &sched.main_stack, &sched.main_stack_size);
 #endif
-	f->fn(f->arg);
-	if (sched.check)
-		sched.check(f->log.fiber);
-	f->state = ENDED;
-	leave_fiber(f);
+	for (;;) {
+		f->fn(f->arg);
+		if (sched.check)
+			sched.check(f->log.fiber);
+		f->state = ENDED;
+		leave_fiber(f);
+	}
+}
+
+/* ---- birth and end ---- */
+
+static struct fiber *fiber_get(void)
+{
+	if (sched.kept_count)
+		return sched.kept[--sched.kept_count];
+	struct fiber *f = mem_new(sizeof *f);
+	f->stack = mmap(NULL, FIBER_STACK + GUARD, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+	if (f->stack == MAP_FAILED || mprotect(f->stack, GUARD, PROT_NONE) != 0)
+		mem_exhausted(FIBER_STACK);
+	return f;
+}
+
+static void fiber_put(struct fiber *f)
+{
+	if (sched.kept_count < FIBERS_KEPT) {
+		sched.kept[sched.kept_count++] = f;
+		return;
+	}
+	munmap(f->stack, FIBER_STACK + GUARD);
+	free(f);
 }
 
 static void fiber_end(struct fiber *f)
@@ -150,8 +182,8 @@ static void fiber_end(struct fiber *f)
 	sched.count--;
 	if (f->timer)
 		event_free(f->timer);
-	stack_put(f->stack);
-	free(f);
+	f->timer = NULL;
+	fiber_put(f);
 }
 
 static void run(struct fiber *f)
@@ -221,19 +253,15 @@ struct fiber *fiber_start(const char *name, void (*fn)(void *), void *arg)
 			mem_exhausted(0);
 		loop_on_done(forget_loop);
 	}
-	struct fiber *f = mem_new(sizeof *f);
+	struct fiber *f = fiber_get();
 	f->fn = fn;
 	f->arg = arg;
 	f->reason = "to start";
 	f->started_ms = clock_wall_ms();
 	f->parked_ms = clock_steady_ms();
+	f->log = (struct log_context){0};
 	str_to_c(str_from_c(name), f->log.fiber, sizeof f->log.fiber);
-	f->stack = stack_get();
-	getcontext(&f->context);
-	f->context.uc_stack.ss_sp = f->stack + GUARD;
-	f->context.uc_stack.ss_size = FIBER_STACK;
-	makecontext(&f->context, (void (*)(void))fiber_main, 2, (unsigned)(uintptr_t)f,
-		(unsigned)((uintptr_t)f >> 32));
+	f->prev = NULL;
 	f->next = sched.all;
 	if (sched.all)
 		sched.all->prev = f;
@@ -327,6 +355,7 @@ struct fiber_fd {
 	short registered; /* EV_READ, EV_WRITE */
 	struct event *event;
 	bool edge[2]; /* came while nobody waited */
+	bool hung_up; /* the peer said that nothing more will come */
 	struct fiber *waiter[2];
 };
 
@@ -358,7 +387,8 @@ static void edge(evutil_socket_t fd, short what, void *arg)
 {
 	struct fiber_fd *w = arg;
 	(void)fd;
-	if (what & EV_READ)
+	w->hung_up |= (what & EV_CLOSED) != 0;
+	if (what & (EV_READ | EV_CLOSED))
 		came(w, FIBER_READ);
 	if (what & EV_WRITE)
 		came(w, FIBER_WRITE);
@@ -366,7 +396,7 @@ static void edge(evutil_socket_t fd, short what, void *arg)
 
 static void watch(struct fiber_fd *w, enum fiber_dir dir)
 {
-	short want = dir == FIBER_READ ? EV_READ : EV_WRITE;
+	short want = dir == FIBER_READ ? EV_READ | EV_CLOSED : EV_WRITE;
 	if (w->registered & want)
 		return;
 	if (w->event)
@@ -375,6 +405,11 @@ static void watch(struct fiber_fd *w, enum fiber_dir dir)
 	w->event = event_new(loop_base(), w->fd, (short)(w->registered | EV_PERSIST | EV_ET), edge, w);
 	if (!w->event || event_add(w->event, NULL) != 0)
 		mem_exhausted(0);
+}
+
+bool fiber_fd_hung_up(const struct fiber_fd *w)
+{
+	return w->hung_up;
 }
 
 bool fiber_fd_wait(struct fiber_fd *w, enum fiber_dir dir, const char *reason, int64_t timeout_ms)

@@ -49,6 +49,9 @@ void fiber_fd_free(struct fiber_fd *w);
 enum fiber_dir { FIBER_READ, FIBER_WRITE };
 /* True when ready, false on time-out. */
 bool fiber_fd_wait(struct fiber_fd *w, enum fiber_dir dir, const char *reason, int64_t timeout_ms);
+/* The loop has heard that the peer closed its side: what comes before that must be read without
+ * waiting, as no other edge will follow. */
+bool fiber_fd_hung_up(const struct fiber_fd *w);
 
 /* A check to run at every switch (F1), set once by the code that uses OpenSSL; NULL: none. */
 void fiber_check_switches(void (*check)(const char *fiber));

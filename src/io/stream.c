@@ -46,6 +46,7 @@ struct stream {
 	bool deaf; /* nothing more will be read, but a last word may still be written */
 	bool dead;
 	bool timed_out;
+	bool drained;           /* the last read took all there was */
 	unsigned reads_in_turn; /* without a wait between them */
 	struct err err;
 };
@@ -281,9 +282,15 @@ static ssize_t read_some(struct stream *s, char *p, size_t max)
 {
 	if (s->ssl)
 		return read_tls(s, p, max);
+	/* The next edge will tell of more, or has told of the end: no call to hear "not yet". */
+	if (s->drained && !fiber_fd_hung_up(s->wait)) {
+		s->drained = false;
+		return READ_NOTHING_YET;
+	}
 	ssize_t n;
 	while ((n = recv(s->fd, p, max, 0)) < 0 && errno == EINTR)
 		;
+	s->drained = n > 0 && (size_t)n < max;
 	if (n >= 0)
 		return n;
 	if (errno == EAGAIN)
