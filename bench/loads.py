@@ -133,6 +133,8 @@ def deferred(cell, server):
         waiting = server.deferred()
         got["kib_each"] = (server.group.pss() - idle) * 1024 / cell.count
         listed = server.list_queue()
+        got["page_s"] = seconds_of(server.list_page)
+        got["page_cold_s"] = seconds_of(server.list_page, before=drop_caches)
         got["list_warm_s"] = seconds_of(server.list_queue)
         got["list_cold_s"] = seconds_of(server.list_queue, before=drop_caches)
         got["accept_share"] = accept_rate(server, False) / empty_rate
@@ -157,11 +159,13 @@ APART = {"memory": memory, "deferred": deferred, "handshakes": handshakes}
 
 def measure(cell, server, count):
     server.hold(cell.kind != "relay")
-    got = APART[cell.kind](cell, server) if cell.kind in APART else blast(cell, server, count)
+    return APART[cell.kind](cell, server) if cell.kind in APART else blast(cell, server, count)
+
+
+def clear(cell, server):
     if cell.kind != "relay":
         server.empty()
         server.group.settle()
-    return got
 
 
 def calibrate(cell, server, seconds):
@@ -172,6 +176,7 @@ def calibrate(cell, server, seconds):
     count = max(2 * cell.connections, 100)
     for aim in seconds / 3, seconds:
         got = measure(cell, server, count)
+        clear(cell, server)
         if "void" in got:
             return count
         count = int(min(max(got["rate"] * aim, 2 * cell.connections, 100), most))

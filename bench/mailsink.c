@@ -303,6 +303,14 @@ static void take_number(void)
 	taken = 0;
 }
 
+/* Descriptor 0; a file, or /dev/null, asks nothing (and epoll refuses it). */
+static void watch_input(void)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.ptr = &input};
+	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, input.fd, &e) != 0 && errno != EPERM)
+		die("epoll_ctl");
+}
+
 static void listen_on(const char *port)
 {
 	static const int one = 1;
@@ -378,7 +386,7 @@ int main(int argc, char **argv)
 	if (log_fd >= 0)
 		start_syncer();
 	else
-		watch(&input, EPOLL_CTL_ADD, EPOLLIN); /* descriptor 0 */
+		watch_input();
 	run(seconds);
 	return 0;
 }

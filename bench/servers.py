@@ -184,6 +184,9 @@ class Letterlock(Server):
         queue = self.queue()
         return queue["messages"] - queue["active"]
 
+    def list_page(self):
+        self.cli("queue", "list")
+
     def list_queue(self):
         """By the page: 10,000 is the most it gives at once."""
         place, listed = [], 0
@@ -230,6 +233,10 @@ class Postfix(Server):
 
     def deferred(self):
         return files_below(self.folder / "spool" / "deferred")
+
+    def list_page(self):
+        """It knows no pages."""
+        self.list_queue()
 
     def list_queue(self):
         return int(re.search(r"in (\d+) Requests?\.\s*$", self.tool("postqueue", "-p"))[1])
