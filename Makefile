@@ -126,7 +126,8 @@ $(OUT)/bench/%: bench/%.c $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call say,CC  )
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -Isrc -O2 -g -Wall -Wextra -o $@ $^ $(LIBS_all) -lpthread
-bench: all $(OUT)/bench/smtpblast $(OUT)/bench/mailsink $(OUT)/bench/tls_handshake $(OUT)/bench/store_accept
+bench: all $(OUT)/bench/smtpblast $(OUT)/bench/mailsink $(OUT)/bench/tls_handshake $(OUT)/bench/store_accept \
+       $(OUT)/bench/queue_fill
 
 # ---- checks -------------------------------------------------------------------------------------
 layers:

@@ -49,3 +49,8 @@ int64_t id_time_ms(uint64_t id)
 {
 	return (int64_t)(id >> COUNTER_BITS);
 }
+
+uint64_t id_first(int64_t wall_ms)
+{
+	return wall_ms > 0 ? (uint64_t)wall_ms << COUNTER_BITS : 0;
+}

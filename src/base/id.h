@@ -14,5 +14,7 @@ char *id_format(uint64_t id, char dst[ID_TEXT]);
 bool id_parse(struct str s, uint64_t *ret);
 /* The moment the id was made, in milliseconds of the wall clock. */
 int64_t id_time_ms(uint64_t id);
+/* The lowest id that can be made at that moment; 0 for one before 1970. */
+uint64_t id_first(int64_t wall_ms);
 
 #endif

@@ -101,6 +101,7 @@ int cli_connector_list(struct cli *c);
 int cli_connector_show(struct cli *c);
 int cli_connector_remove(struct cli *c);
 int cli_queue_list(struct cli *c);
+int cli_queue_summary(struct cli *c);
 int cli_queue_show(struct cli *c);
 int cli_queue_change(struct cli *c);
 int cli_trace(struct cli *c);

@@ -54,21 +54,37 @@ static const struct cli_option cert_import[] = {
 	{"--passphrase-file", "FILE", "first line: the passphrase of the private key", false},
 	END,
 };
+/* By what recipients are chosen; all that are given must fit. */
+#define FILTERS                                                                            \
+	{"--domain", "DOMAIN", "only recipients in this domain", false},                       \
+		{"--connector", "NAME", "only what goes by this connector", false},                \
+		{"--destination", "NEXT-HOP",                                                      \
+			"only what goes this way, as `letterlock queue summary` names it", false},     \
+		{"--sender", "ADDRESS|DOMAIN", "only mail from there; \"<>\" for bounces", false}, \
+		{"--cause", "CAUSE", "only what waits for this, such as connect.refused", false},  \
+		{"--older", "TIME", "only mail that came longer ago, such as 2h", false},          \
+	{                                                                                      \
+		"--younger", "TIME", "only mail that came since then, such as 10m", false          \
+	}
+
 static const struct cli_option queue_list[] = {
-	{"--domain", "DOMAIN", "only recipients in this domain", false},
+	FILTERS,
 	{"--state", "STATE",
 		"ready, active, deferred, held, delivered, bounced, removed or expired; without it all "
 		"that "
 		"wait",
 		false},
-	{"--connector", "NAME", "only what goes by this connector", false},
 	{"--limit", "N", "at most so many recipients (100)", false},
 	{"--after", "PLACE", "go on where the list before ended", false},
 	END,
 };
+static const struct cli_option queue_summary[] = {
+	{"--limit", "N", "at most so many next hops (20)", false},
+	END,
+};
 static const struct cli_option queue_change[] = {
-	{"--domain", "DOMAIN", "all recipients in this domain", false},
-	{"--connector", "NAME", "all that goes by this connector", false},
+	FILTERS,
+	{"--state", "STATE", "only what is ready, active, deferred or held", false},
 	{"--all", NULL, "everything that waits", false},
 	END,
 };
@@ -79,8 +95,9 @@ static const struct cli_option help[] = {
 	END,
 };
 
-#define SELECTION \
-	"Give queue ids (as `letterlock queue list` shows them), or a domain, a connector, or --all."
+#define SELECTION                                                                               \
+	"Give queue ids (as `letterlock queue list` shows them), or --all, or by what the mail is " \
+	"chosen: then all that is given must fit."
 
 const struct cli_command cli_commands[] = {
 	{"setup", "", 0, 0, cli_setup, setup, "Makes a new installation.",
@@ -127,6 +144,11 @@ const struct cli_command cli_commands[] = {
 	{"cert list", "", 0, 0, cli_cert_list, NULL, "The certificates: those in use, then older ones.",
 		NULL},
 	{"queue list", "", 0, 0, cli_queue_list, queue_list, "What waits in the queue, and why.", NULL},
+	{"queue summary", "", 0, 0, cli_queue_summary, queue_summary,
+		"How much waits, for which next hop and for what cause.",
+		"The next hops with most mail first. Counted in memory: it costs the same with ten "
+		"messages "
+		"and with a million."},
 	{"queue show", "ID", 1, 1, cli_queue_show, NULL, "One message with its recipients.", NULL},
 	{"queue retry", "[ID...]", 0, 1000, cli_queue_change, queue_change, "Tries again now.",
 		SELECTION},

@@ -186,6 +186,7 @@ const struct cause causes[] = {
 		"Read the record in `letterlock trace ID`.", ASK_US},
 };
 const unsigned cause_count = sizeof causes / sizeof causes[0];
+_Static_assert(sizeof causes / sizeof *causes <= CAUSES_MAX, "more causes than CAUSES_MAX");
 
 const struct cause *cause_find(struct str id)
 {

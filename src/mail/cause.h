@@ -20,6 +20,7 @@ struct cause {
 
 extern const struct cause causes[];
 extern const unsigned cause_count;
+enum { CAUSES_MAX = 63 };
 
 /* Never NULL: an unknown id gives the row "unknown". */
 const struct cause *cause_find(struct str id);

@@ -1,10 +1,15 @@
 #include "store/admin_mail.h"
 
 #include "ask/record.h"
+#include "base/clock.h"
 #include "base/id.h"
+#include "conf/value.h"
+#include "io/fiber.h"
 #include "mail/cause.h"
+#include "wire/smtp_address.h"
 
-enum { PAGE = 500, LIMIT_DEFAULT = 100, LIMIT_MAX = 10000 };
+enum { PAGE = 500, LIMIT_DEFAULT = 100, LIMIT_MAX = 1000, TURN = 100 };
+#define AGE_MAX_MS ((int64_t)10 * 365 * 24 * 3600 * 1000)
 
 /* ---- rows as JSON */
 
@@ -79,23 +84,100 @@ static bool id_argument(struct admin_call *c, struct str text, uint64_t *ret)
 	return false;
 }
 
-/* "active" is known to the queue only, not to the table: *ret_active filters afterwards. */
-static bool state_argument(struct admin_call *c, unsigned *ret_states, bool *ret_active)
+/* "active" is known to the queue only, not to the table. */
+static bool state_argument(struct admin_call *c, struct recipient_filter *f)
 {
 	enum recipient_state state;
 	struct str text = admin_text(c, "state");
-	*ret_active = str_eq(text, STR("active"));
-	*ret_states = 0;
-	if (!admin_given(c, "state") || *ret_active)
+	f->active = str_eq(text, STR("active"));
+	if (!admin_given(c, "state") || f->active)
 		return true;
 	if (recipient_state_parse(text, &state)) {
-		*ret_states = 1u << state;
+		f->states = 1u << state;
 		return true;
 	}
 	admin_refuse(c, 400, "bad-value", "state",
 		"\"%.*s\" is none of ready, active, deferred, held, delivered, bounced, removed, expired",
 		STR_ARG(str_take(text, 40)));
 	return false;
+}
+
+/* A connector is one kind of destination. */
+static bool destination_argument(struct admin_call *c, struct recipient_filter *f)
+{
+	struct str name = admin_text(c, "connector");
+	f->destination = admin_text(c, "destination");
+	if (!admin_given(c, "connector"))
+		return true;
+	if (admin_given(c, "destination")) {
+		admin_refuse(c, 400, "bad-value", "connector", "a connector is a destination: give one");
+		return false;
+	}
+	const struct route_connector *known = site_connector(c->admin->site, name);
+	f->destination = arena_fmt(c->arena, "connector %.*s", STR_ARG(known ? known->name : name));
+	return true;
+}
+
+/* sender = "<>" / domain / address */
+static bool sender_argument(struct admin_call *c, struct recipient_filter *f)
+{
+	struct str text = admin_text(c, "sender");
+	struct mailbox m;
+	char lower[SMTP_DOMAIN_MAX];
+	f->by_sender = admin_given(c, "sender");
+	if (!f->by_sender || str_eq(text, STR("<>")))
+		return true;
+	if (str_find(text, '@') < 0 && text.n && text.n <= SMTP_DOMAIN_MAX) {
+		f->sender_domain = arena_dup(c->arena, str_lower(text, lower));
+		return true;
+	}
+	if (mailbox_from_str(text, &m) && m.domain.n) {
+		f->sender_domain = arena_dup(c->arena, domain_lower(m.domain, lower));
+		f->sender = text;
+		return true;
+	}
+	admin_refuse(c, 400, "bad-value", "sender",
+		"\"%.*s\" is neither an address, nor a domain, nor <> (bounces)",
+		STR_ARG(str_take(text, 60)));
+	return false;
+}
+
+static bool cause_argument(struct admin_call *c, struct recipient_filter *f)
+{
+	f->cause = admin_text(c, "cause");
+	if (f->cause.n == 0 || str_eq(f->cause, str_from_c(cause_find(f->cause)->id)))
+		return true;
+	admin_refuse(c, 400, "bad-value", "cause",
+		"\"%.*s\" is no cause; `letterlock queue summary` shows those that were met",
+		STR_ARG(str_take(f->cause, 40)));
+	return false;
+}
+
+/* How long ago, as a moment; 0 if it was not given. */
+static bool age_argument(struct admin_call *c, const char *name, int64_t *ret_ms)
+{
+	int64_t age;
+	struct err err = {0};
+	*ret_ms = 0;
+	if (!admin_given(c, name))
+		return true;
+	if (value_duration(admin_text(c, name), 0, AGE_MAX_MS, &age, &err)) {
+		admin_refuse(c, 400, "bad-value", name, "%s", err.log);
+		return false;
+	}
+	*ret_ms = clock_wall_ms() - age;
+	return true;
+}
+
+/* Everything by which recipients can be chosen. */
+static bool filter_arguments(struct admin_call *c, struct recipient_filter *f)
+{
+	struct str domain = admin_text(c, "domain");
+	char *lower = arena_alloc(c->arena, domain.n + 1);
+	*f = (struct recipient_filter){.domain = str_lower(domain, lower)};
+	return state_argument(c, f) && destination_argument(c, f) && sender_argument(c, f) &&
+		cause_argument(c, f) && age_argument(c, "older", &f->before_ms) &&
+		age_argument(c, "younger", &f->from_ms);
 }
 
 bool admin_limit_argument(struct admin_call *c, uint32_t *ret)
@@ -158,48 +240,38 @@ static int add_row(struct admin_call *c, json_t *messages, const struct recipien
 }
 
 /* Fills `messages` with up to `limit` recipients; *ret_more: where to go on, if there are more. */
-static int list_rows(struct admin_call *c, const struct recipient_filter *f, bool active_only,
+static int list_rows(struct admin_call *c, const struct recipient_filter *f,
 	struct recipient_place *at, uint32_t limit, json_t *messages, json_t **ret_more,
 	struct err *err)
 {
 	uint64_t last = 0;
-	uint32_t n, listed = 0;
+	uint32_t n;
 	struct recipient_row *rows;
-	do {
-		uint32_t page = active_only || limit - listed > PAGE ? PAGE : limit - listed;
-		if (store_list(c->admin->store, f, at, page, c->arena, &rows, &n, err) < 0)
+	if (store_list(c->admin->store, f, at, limit, c->arena, &rows, &n, err) < 0)
+		return -1;
+	for (uint32_t i = 0; i < n; i++) {
+		if (add_row(c, messages, &rows[i], &last, err) < 0)
 			return -1;
-		for (uint32_t i = 0; i < n && listed < limit; i++) {
-			if (active_only && !rows[i].active)
-				continue;
-			int added = add_row(c, messages, &rows[i], &last, err);
-			if (added < 0)
-				return -1;
-			listed += (uint32_t)added;
-			*at = (struct recipient_place){rows[i].message, rows[i].n};
-		}
-		if (n < page)
-			return 0;
-	} while (listed < limit);
-	*ret_more = place_json(at, c->arena);
+		if (i % TURN == TURN - 1)
+			fiber_sleep("to let others run", 0);
+	}
+	if (n == limit)
+		*ret_more = place_json(at, c->arena);
 	return 0;
 }
 
 json_t *admin_queue_list(struct admin_call *c)
 {
-	struct recipient_filter f = {
-		.domain = admin_text(c, "domain"), .connector = admin_text(c, "connector")};
+	struct recipient_filter f;
 	struct recipient_place at = {0};
 	struct err err = {0};
-	bool active_only;
 	uint32_t limit;
 	if (!c->admin->store)
 		return admin_need_store(c);
-	if (!state_argument(c, &f.states, &active_only) || !admin_limit_argument(c, &limit) ||
-		!place_argument(c, &at))
+	if (!filter_arguments(c, &f) || !admin_limit_argument(c, &limit) || !place_argument(c, &at))
 		return NULL;
 	json_t *messages = json_array(), *more = NULL;
-	if (list_rows(c, &f, active_only, &at, limit, messages, &more, &err) < 0) {
+	if (list_rows(c, &f, &at, limit, messages, &more, &err) < 0) {
 		json_decref(messages);
 		return admin_refuse_err(c, "failed", NULL, &err);
 	}
@@ -247,17 +319,24 @@ json_t *admin_queue_show(struct admin_call *c)
 
 /* ---- changes */
 
-/* One of ids, domain, connector and all, no less and no more: "retry everything" must be said. */
-static bool check_selection(struct admin_call *c)
+/* Ids, or all, or filters, and not none of them: "retry everything" must be said. */
+static bool check_selection(struct admin_call *c, const struct recipient_filter *f)
 {
-	static const char *const ways[] = {"ids", "domain", "connector", "all"};
-	int given = 0;
-	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
-		given += admin_given(c, ways[i]);
-	if (given == 1 && !json_is_false(json_object_get(c->args, "all")))
+	static const char *const filters[] = {
+		"domain", "connector", "destination", "sender", "cause", "state", "older", "younger"};
+	bool filtered = false;
+	for (size_t i = 0; i < sizeof filters / sizeof *filters; i++)
+		filtered |= admin_given(c, filters[i]);
+	bool all = json_is_true(json_object_get(c->args, "all"));
+	if (admin_given(c, "ids") + all + filtered != 1) {
+		admin_refuse(c, 400, "bad-selection", NULL,
+			"say which mail: queue ids, or all, or by what it is chosen (domain, connector, "
+			"destination, sender, cause, state, older, younger)");
+		return false;
+	}
+	if (f->states >> RECIPIENT_DELIVERED == 0)
 		return true;
-	admin_refuse(c, 400, "bad-selection", NULL,
-		"say which mail: queue ids, a domain, a connector, or all (one of them)");
+	admin_refuse(c, 400, "bad-value", "state", "only what waits can be changed");
 	return false;
 }
 
@@ -286,13 +365,12 @@ static int change_ids(
 
 static json_t *change(struct admin_call *c, enum store_change what)
 {
-	struct recipient_filter f = {
-		.domain = admin_text(c, "domain"), .connector = admin_text(c, "connector")};
+	struct recipient_filter f;
 	struct err err = {0};
 	uint64_t count = 0;
 	if (!c->admin->store)
 		return admin_need_store(c);
-	if (!check_selection(c))
+	if (!filter_arguments(c, &f) || !check_selection(c, &f))
 		return NULL;
 	int r = admin_given(c, "ids") ? change_ids(c, what, &count, &err)
 								  : store_change(c->admin->store, what, &f, c->who, &count, &err);

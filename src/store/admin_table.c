@@ -47,14 +47,30 @@ static const struct admin_argument cert_import[] = {
 	{"passphrase", ADMIN_TEXT, false, "of the private key"},
 	END,
 };
+/* By what recipients are chosen. */
+#define FILTERS                                                                                  \
+	{"domain", ADMIN_TEXT, false, "only recipients in this domain"},                             \
+		{"connector", ADMIN_TEXT, false, "only those that go by this connector"},                \
+		{"destination", ADMIN_TEXT, false,                                                       \
+			"only those that go this way, as \"destination\" of a recipient says"},              \
+		{"sender", ADMIN_TEXT, false, "only mail from this address or domain, or <> (bounces)"}, \
+		{"cause", ADMIN_TEXT, false, "only what waits for this cause, such as connect.refused"}, \
+		{"older", ADMIN_TEXT, false, "only mail that came longer ago, such as 2h"},              \
+	{                                                                                            \
+		"younger", ADMIN_TEXT, false, "only mail that came since then, such as 10m"              \
+	}
+
 static const struct admin_argument queue_list[] = {
-	{"domain", ADMIN_TEXT, false, "only recipients in this domain"},
-	{"connector", ADMIN_TEXT, false, "only those that go by this connector"},
+	FILTERS,
 	{"state", ADMIN_TEXT, false,
 		"ready, active, deferred, held, delivered, bounced, removed or expired; without it all "
 		"that wait"},
-	{"limit", ADMIN_NUMBER, false, "recipients in the answer, at most 10000 (100)"},
+	{"limit", ADMIN_NUMBER, false, "recipients in the answer, at most 1000 (100)"},
 	{"after", ADMIN_TEXT, false, "go on behind this place: \"more\" of the answer before"},
+	END,
+};
+static const struct admin_argument queue_summary[] = {
+	{"limit", ADMIN_NUMBER, false, "destinations in the answer, at most 1000 (100)"},
 	END,
 };
 static const struct admin_argument queue_show[] = {
@@ -63,8 +79,8 @@ static const struct admin_argument queue_show[] = {
 };
 static const struct admin_argument selection[] = {
 	{"ids", ADMIN_TEXTS, false, "these messages"},
-	{"domain", ADMIN_TEXT, false, "recipients in this domain"},
-	{"connector", ADMIN_TEXT, false, "what goes by this connector"},
+	FILTERS,
+	{"state", ADMIN_TEXT, false, "ready, active, deferred or held"},
 	{"all", ADMIN_TRUTH, false, "everything that waits"},
 	END,
 };
@@ -127,10 +143,13 @@ const struct admin_verb admin_verbs[] = {
 		"\"messages\" with the recipients asked for, oldest first; \"more\": the next place or "
 		"null",
 		queue_list},
+	{"queue.summary", admin_queue_summary, 0,
+		"How much waits, for which next hop and for what cause, from memory.",
+		"the counts; \"destinations\", those with most mail first, and \"causes\"", queue_summary},
 	{"queue.show", admin_queue_show, 0, "One message.", MESSAGE, queue_show},
 	{"queue.retry", admin_queue_retry, ADMIN_CHANGES,
-		"Tries again now. Say which: ids, domain, connector or all.", "\"recipients\": how many",
-		selection},
+		"Tries again now. Say which: ids, or all, or filters, of which all must fit.",
+		"\"recipients\": how many", selection},
 	{"queue.hold", admin_queue_hold, ADMIN_CHANGES, "Holds mail back until it is released.",
 		"\"recipients\": how many", selection},
 	{"queue.release", admin_queue_release, ADMIN_CHANGES, "Lets held mail go.",

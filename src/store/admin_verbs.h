@@ -64,6 +64,7 @@ json_t *admin_connector_remove(struct admin_call *c);
 json_t *admin_cert_import(struct admin_call *c);
 json_t *admin_cert_list(struct admin_call *c);
 json_t *admin_queue_list(struct admin_call *c);
+json_t *admin_queue_summary(struct admin_call *c);
 json_t *admin_queue_show(struct admin_call *c);
 json_t *admin_queue_retry(struct admin_call *c);
 json_t *admin_queue_hold(struct admin_call *c);

@@ -48,6 +48,8 @@ static void page_settle(struct change_page *p, bool changed)
 	for (uint32_t i = 0; i < p->count; i++) {
 		const struct outcome *o = &p->outcomes[i];
 		const struct change_item *item = &p->items[i];
+		if (changed && o->said)
+			queue_set_cause(p->store->queue, item->message, o->n, queue_cause(o->said->cause));
 		queue_settle(p->store->queue, item->message, o->n, changed ? o->state : item->old_state,
 			changed ? o->next_ms : item->old_next_ms);
 	}
@@ -82,6 +84,7 @@ static bool outcome_of(struct change_page *p, enum store_change change,
 		return !held;
 	case CHANGE_RELEASE:
 		ret->state = r->attempts ? RECIPIENT_DEFERRED : RECIPIENT_READY;
+		ret->said = &p->said; /* no longer "held by …" */
 		return held;
 	case CHANGE_REMOVE:
 		ret->state = RECIPIENT_REMOVED;
@@ -158,6 +161,7 @@ int store_change(struct store *s, enum store_change change, const struct recipie
 	while (s->changing)
 		fiber_sleep("for another change of the queue", TURN_MS);
 	s->changing = true;
+	store_wait_loaded(s);
 	while (result == 0 && more)
 		result = change_page(s, change, &filter, &at, who, &count, &more, err);
 	s->changing = false;
@@ -179,6 +183,8 @@ static void wish_done(struct write_job *job)
 void change_settle(struct store *s, uint64_t message, const struct outcome *o)
 {
 	enum queue_wish wish = queue_wish(s->queue, message, o->n);
+	if (o->said)
+		queue_set_cause(s->queue, message, o->n, queue_cause(o->said->cause));
 	queue_settle(s->queue, message, o->n, o->state, o->next_ms);
 	if (wish == WISH_NONE || recipient_is_final(o->state) ||
 		(wish == WISH_HOLD && o->state == RECIPIENT_HELD) ||

@@ -24,6 +24,7 @@ enum {
 	DEATHS_MAX = 2, /* relays that died with a message in hand before it is held */
 	SUSPECT_PAUSE_MS = 2000,
 	GIVE_UP_AT_ONCE = 100,
+	GIVE_UP_STEPS = 5000, /* recipients looked at in one go */
 };
 
 /* ---- what relay answered ---------------------------------------------------------------------- */
@@ -133,8 +134,7 @@ static struct outcome decide(struct attempt *a, uint32_t i)
 		o.state = RECIPIENT_REMOVED;
 	else if (r->outcome == DELIVERY_PERM)
 		o.state = RECIPIENT_BOUNCED;
-	else if (!retry_next(
-				 c, a->attempts[i] + 1, a->work.received_ms, a->now_ms, chance(), &o.next_ms))
+	else if (!retry_next(c, a->attempts[i] + 1, a->received_ms, a->now_ms, chance(), &o.next_ms))
 		o.state = RECIPIENT_EXPIRED;
 	else
 		o.state = wish == WISH_HOLD ? RECIPIENT_HELD : RECIPIENT_DEFERRED;
@@ -321,7 +321,10 @@ static void attempt_run(void *arg)
 			settle(a);
 	}
 	s->deliveries--;
+	bool last_given_up = a->stuck && --s->giving_up == 0;
 	attempt_free(a);
+	if (last_given_up)
+		deliver_give_up(s); /* there may be more */
 	deliver_kick(s);
 }
 
@@ -333,7 +336,8 @@ static void attempt_start(struct store *s, const struct queue_work *work, bool s
 	a->store = s;
 	a->work = *work;
 	a->stuck = stuck;
-	a->body_fd = a->job.body_fd = -1; /* a bounce is small: its body is a row */
+	a->received_ms = id_time_ms(work->message); /* until its row is read */
+	a->body_fd = a->job.body_fd = -1;           /* a bounce is small: its body is a row */
 	a->results = arena_alloc(arena, work->count * sizeof *a->results);
 	a->outcomes = arena_alloc(arena, work->count * sizeof *a->outcomes);
 	a->attempts = arena_alloc(arena, work->count * sizeof *a->attempts);
@@ -346,15 +350,17 @@ static void attempt_start(struct store *s, const struct queue_work *work, bool s
 void deliver_give_up(struct store *s)
 {
 	struct queue_work work;
-	uint64_t late[GIVE_UP_AT_ONCE];
-	int64_t before_ms = clock_wall_ms() - s->site->conf->queue_give_up_ms;
-	size_t n = 0;
-	for (size_t at = 0;
-		 n < GIVE_UP_AT_ONCE && queue_next_stuck(s->queue, before_ms, &at, &late[n]);)
-		n++;
-	for (size_t i = 0; i < n; i++)
-		if (queue_take_stuck(s->queue, late[i], &work))
+	uint64_t message;
+	uint32_t steps = GIVE_UP_STEPS;
+	int64_t now = clock_wall_ms(), before_ms = now - s->site->conf->queue_give_up_ms;
+	if (s->giving_up || s->stopping)
+		return;
+	while (s->giving_up < GIVE_UP_AT_ONCE &&
+		queue_next_stuck(s->queue, before_ms, &s->give_up_at, &steps, &message))
+		if (queue_take_stuck(s->queue, message, now, &work)) {
+			s->giving_up++;
 			attempt_start(s, &work, true);
+		}
 }
 
 /* ---- the pump --------------------------------------------------------------------------------- */

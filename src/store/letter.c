@@ -104,7 +104,7 @@ void letter_queue(struct store *s, const struct letter *l)
 			.n = i, .state = RECIPIENT_READY, .next_ms = 0, .domain = l->domains[i]};
 		vec_add(&list, &r);
 	}
-	queue_add(s->queue, l->id, l->received_ms, 0, list.p, count);
+	queue_add(s->queue, l->id, 0, list.p, count);
 	vec_done(&list);
 	deliver_kick(s);
 }

@@ -35,17 +35,24 @@ bool recipient_state_parse(struct str s, enum recipient_state *ret)
 	return false;
 }
 
+/* `sql` and the version it leads to, in one transaction. */
+static int change_tables(struct db *d, const char *sql, int version, struct err *err)
+{
+	char pragma[64];
+	snprintf(pragma, sizeof pragma, "PRAGMA user_version = %d", version);
+	if (db_exec(d, "BEGIN IMMEDIATE", err))
+		return -1;
+	if (db_exec(d, sql, err) == 0 && db_exec(d, pragma, err) == 0 && db_exec(d, "COMMIT", err) == 0)
+		return 0;
+	db_exec(d, "ROLLBACK", NULL);
+	return -1;
+}
+
 /* The name of a new database must survive a power cut as its contents do. */
 static int make_tables(struct db *d, const char *home, struct err *err)
 {
-	char version[64];
-	snprintf(version, sizeof version, "PRAGMA user_version = %d", NODE_SCHEMA_VERSION);
-	if (db_exec(d, "BEGIN IMMEDIATE", err))
+	if (change_tables(d, node_schema, NODE_SCHEMA_VERSION, err))
 		return -1;
-	if (db_exec(d, node_schema, err) || db_exec(d, version, err) || db_exec(d, "COMMIT", err)) {
-		db_exec(d, "ROLLBACK", NULL);
-		return -1;
-	}
 	return db_sync_folder(home, err);
 }
 
@@ -57,6 +64,9 @@ static int check_version(
 		return -1;
 	if (version == 0 && make)
 		return make_tables(d, home, err);
+	for (; make && version > 0 && version < NODE_SCHEMA_VERSION; version++)
+		if (change_tables(d, node_upgrades[version - 1], (int)version + 1, err))
+			return -1;
 	if (version == NODE_SCHEMA_VERSION)
 		return 0;
 	return err_perm(err, "temporary server trouble", "%s has schema %lld, this program knows %d",

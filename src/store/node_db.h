@@ -32,8 +32,8 @@ bool recipient_state_parse(struct str s, enum recipient_state *ret);
 /* Where a body is (message.body_kind). */
 enum body_kind { BODY_ROW, BODY_FILE, BODY_GONE };
 
-/* Opens HOME/data/node.db for the writer; makes it and its tables if need be. Refuses a database of a
- * newer program (ERR_PERM). NULL with *err. */
+/* Opens HOME/data/node.db for the writer; makes it and its tables if need be, and brings those of an
+ * older program up to date. Refuses a database of a newer one (ERR_PERM). NULL with *err. */
 struct db *node_db_open(const char *home, struct err *err);
 /* A reader of an existing HOME/data/node.db. */
 struct db *node_db_open_reader(const char *home, struct err *err);

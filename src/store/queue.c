@@ -1,218 +1,154 @@
-#include "store/queue.h"
+#include "store/queue_parts.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 
-#include "base/map.h"
+#include "base/id.h"
 #include "base/mem.h"
-#include "base/vec.h"
 
-enum place { PLACE_GONE, PLACE_HELD, PLACE_HEAP, PLACE_DUE, PLACE_SUSPECT, PLACE_ACTIVE };
-
-enum { KEY_MAX = 1024, NOWHERE = UINT32_MAX };
-
-/* Something with a time, in the heap. */
-struct timed {
-	int64_t at_ms;
-	uint32_t index; /* in the heap; NOWHERE: not in it */
-	bool is_destination;
+enum {
+	KEY_MAX = 1024,
+	PASS_MAX = 64, /* recipients that become due in one queue_take(), so that it stays short */
 };
 
-struct waiting;
-struct list {
-	struct waiting *first, *last;
-};
-
-/* Recipients by what they do. */
-struct tally {
-	uint64_t waiting, deferred, held, active; /* waiting: neither held nor active */
-	uint64_t untold;                          /* of the waiting ones, those without a cause */
-};
-
-struct destination {
-	struct timed timed; /* in the heap while it is backing off (K3) */
-	struct list due;
-	struct destination *prev, *next; /* in the line of those that may go (K2) */
-	bool in_line;
-	unsigned running, failures;
-	struct queue_trouble trouble; /* the last failure; one allocation, at cause.p */
-	size_t domains;               /* that lead here */
-	struct tally tally;           /* of these, as far as queue_each_next_hop() has added it up */
-	size_t key_n;
-	char key[];
-};
-
-struct domain {
-	struct destination *destination, *moving_to;
-	size_t recipients;
-	struct tally tally;
-	size_t name_n;
-	char name[];
-};
-
-struct message {
-	uint64_t id;
-	int64_t received_ms;
-	uint32_t deaths;
-	uint32_t count, open;
-	struct waiting *recipients; /* by n */
-};
-
-/* One recipient. */
-struct waiting {
-	struct timed timed;
-	struct message *message;
-	struct domain *domain;
-	struct waiting *prev, *next; /* in a destination's due list or among the suspects */
-	uint32_t n;
-	uint8_t state; /* enum recipient_state */
-	uint8_t place; /* enum place */
-	uint8_t wish;  /* enum queue_wish */
-	uint8_t cause; /* below QUEUE_CAUSES */
-};
-
-struct queue {
-	queue_key_fn *key;
-	void *arg;
-	unsigned concurrency;
-	struct map *messages;     /* id -> struct message */
-	struct map *domains;      /* name -> struct domain */
-	struct map *destinations; /* key -> struct destination */
-	struct vec heap;          /* struct timed *, the earliest first */
-	struct destination *line_first, *line_last;
-	struct list suspects;
-	bool suspect_active;
-	struct tally tally;
-	uint64_t causes[QUEUE_CAUSES]; /* of those who are not active */
-};
-
-/* ---- heap ------------------------------------------------------------------------------------- */
-
-static struct timed **heap_at(const struct queue *q, size_t i)
+static struct waiting *at(const struct queue *q, uint32_t slot)
 {
-	return vec_at(&q->heap, i);
-}
-
-static void heap_set(struct queue *q, size_t i, struct timed *t)
-{
-	*heap_at(q, i) = t;
-	t->index = (uint32_t)i;
-}
-
-static struct waiting *waiting_of(struct timed *t)
-{
-	return (struct waiting *)((char *)t - offsetof(struct waiting, timed));
-}
-
-static struct destination *backing_off(struct timed *t)
-{
-	return (struct destination *)((char *)t - offsetof(struct destination, timed));
-}
-
-/* By time; of recipients with the same time the older message and the lower number. */
-static bool comes_before(struct timed *a, struct timed *b)
-{
-	if (a->at_ms != b->at_ms || a->is_destination || b->is_destination)
-		return a->at_ms < b->at_ms;
-	const struct waiting *x = waiting_of(a), *y = waiting_of(b);
-	return x->message->id != y->message->id ? x->message->id < y->message->id : x->n < y->n;
-}
-
-static void heap_up(struct queue *q, size_t i)
-{
-	struct timed *t = *heap_at(q, i);
-	while (i > 0 && comes_before(t, *heap_at(q, (i - 1) / 2))) {
-		heap_set(q, i, *heap_at(q, (i - 1) / 2));
-		i = (i - 1) / 2;
-	}
-	heap_set(q, i, t);
-}
-
-static void heap_down(struct queue *q, size_t i)
-{
-	struct timed *t = *heap_at(q, i);
-	for (;;) {
-		size_t child = 2 * i + 1;
-		if (child >= q->heap.n)
-			break;
-		if (child + 1 < q->heap.n && comes_before(*heap_at(q, child + 1), *heap_at(q, child)))
-			child++;
-		if (!comes_before(*heap_at(q, child), t))
-			break;
-		heap_set(q, i, *heap_at(q, child));
-		i = child;
-	}
-	heap_set(q, i, t);
-}
-
-static void heap_add(struct queue *q, struct timed *t, int64_t at_ms)
-{
-	t->at_ms = at_ms;
-	vec_add(&q->heap, &t);
-	heap_up(q, q->heap.n - 1);
-}
-
-static void heap_remove(struct queue *q, struct timed *t)
-{
-	size_t i = t->index;
-	if (i == NOWHERE)
-		return;
-	t->index = NOWHERE;
-	struct timed *last = *heap_at(q, q->heap.n - 1);
-	q->heap.n--;
-	if (last == t)
-		return;
-	heap_set(q, i, last);
-	heap_up(q, i);
-	heap_down(q, last->index);
+	return waiting_at(&q->table, slot);
 }
 
 /* ---- lists ------------------------------------------------------------------------------------ */
 
-static void list_add(struct list *l, struct waiting *w)
+static void list_add(struct queue *q, struct list *l, uint32_t slot)
 {
-	w->next = NULL;
-	w->prev = l->last;
-	*(l->last ? &l->last->next : &l->first) = w;
-	l->last = w;
+	struct waiting *w = at(q, slot);
+	w->next = NO_SLOT;
+	w->before = l->last;
+	*(l->last != NO_SLOT ? &at(q, l->last)->next : &l->first) = slot;
+	l->last = slot;
 }
 
-static void list_remove(struct list *l, struct waiting *w)
+static void list_remove(struct queue *q, struct list *l, const struct waiting *w)
 {
-	*(w->prev ? &w->prev->next : &l->first) = w->next;
-	*(w->next ? &w->next->prev : &l->last) = w->prev;
-	w->prev = w->next = NULL;
+	*(w->before != NO_SLOT ? &at(q, w->before)->next : &l->first) = w->next;
+	*(w->next != NO_SLOT ? &at(q, w->next)->before : &l->last) = w->before;
 }
 
 static void line_add(struct queue *q, struct destination *d)
 {
+	struct line *l = &q->lines[d->standing];
 	d->in_line = true;
 	d->next = NULL;
-	d->prev = q->line_last;
-	*(q->line_last ? &q->line_last->next : &q->line_first) = d;
-	q->line_last = d;
+	d->before = l->last;
+	*(l->last ? &l->last->next : &l->first) = d;
+	l->last = d;
 }
 
 static void line_remove(struct queue *q, struct destination *d)
 {
+	struct line *l = &q->lines[d->standing];
 	d->in_line = false;
-	*(d->prev ? &d->prev->next : &q->line_first) = d->next;
-	*(d->next ? &d->next->prev : &q->line_last) = d->prev;
-	d->prev = d->next = NULL;
+	*(d->before ? &d->before->next : &l->first) = d->next;
+	*(d->next ? &d->next->before : &l->last) = d->before;
+}
+
+/* Domains with due recipients stand in the line of their destination. */
+static void domain_line_add(struct domain *m)
+{
+	struct destination *d = m->destination;
+	m->line_next = NULL;
+	m->line_before = d->line_last;
+	*(d->line_last ? &d->line_last->line_next : &d->line_first) = m;
+	d->line_last = m;
+}
+
+static void domain_line_remove(struct domain *m)
+{
+	struct destination *d = m->destination;
+	*(m->line_before ? &m->line_before->line_next : &d->line_first) = m->line_next;
+	*(m->line_next ? &m->line_next->line_before : &d->line_last) = m->line_before;
+}
+
+/* ---- how destinations behave (K6) ------------------------------------------------------------- */
+
+static bool backs_off(const struct destination *d)
+{
+	return d->alarm != NO_SLOT;
+}
+
+/* Puts the destination into the line it belongs to, or out of it (K2, K3). */
+static void line_up(struct queue *q, struct destination *d)
+{
+	enum standing standing = d->failures || d->slow ? STANDING_BAD
+		: d->reached                                ? STANDING_WELL
+													: STANDING_NEW;
+	unsigned limit = d->reached && !d->failures ? q->concurrency : 1;
+	bool may = d->line_first && d->running < limit && !backs_off(d);
+	if (d->in_line && (!may || standing != d->standing))
+		line_remove(q, d);
+	q->lines[d->standing].running -= d->running;
+	q->lines[standing].running += d->running;
+	d->standing = standing;
+	if (may && !d->in_line)
+		line_add(q, d);
+}
+
+static bool has_room(const struct queue *q, enum standing standing)
+{
+	unsigned bad = q->lines[STANDING_BAD].running;
+	if (standing == STANDING_BAD)
+		return bad < QUEUE_BAD_MAX;
+	return standing == STANDING_WELL || bad + q->lines[STANDING_NEW].running < QUEUE_NEW_MAX;
+}
+
+static bool is_busy(const struct queue *q, const struct destination *d)
+{
+	return d->busy_before || q->busy_first == d;
+}
+
+static void busy_remove(struct queue *q, struct destination *d)
+{
+	if (!is_busy(q, d))
+		return;
+	*(d->busy_before ? &d->busy_before->busy_next : &q->busy_first) = d->busy_next;
+	*(d->busy_next ? &d->busy_next->busy_before : &q->busy_last) = d->busy_before;
+	d->busy_before = d->busy_next = NULL;
+}
+
+static void busy_add(struct queue *q, struct destination *d, int64_t now_ms)
+{
+	d->since_ms = now_ms;
+	d->busy_before = q->busy_last;
+	*(q->busy_last ? &q->busy_last->busy_next : &q->busy_first) = d;
+	q->busy_last = d;
+}
+
+/* Those whose attempts have not moved for so long are slow, though none has ended yet. */
+static void find_slow(struct queue *q)
+{
+	struct destination *d;
+	while ((d = q->busy_first) && q->now_ms - d->since_ms > QUEUE_SLOW_MS) {
+		busy_remove(q, d);
+		d->slow = true;
+		line_up(q, d);
+	}
+}
+
+static void work_begins(struct queue *q, struct destination *d, int64_t now_ms)
+{
+	if (d->running++ == 0)
+		busy_add(q, d, now_ms);
+	q->lines[d->standing].running++;
+}
+
+static void work_ends(struct queue *q, struct destination *d, int64_t now_ms)
+{
+	d->running--;
+	q->lines[d->standing].running--;
+	busy_remove(q, d);
+	if (d->running)
+		busy_add(q, d, now_ms);
 }
 
 /* ---- destinations and domains ----------------------------------------------------------------- */
-
-/* Puts the destination into the line or out of it, as it deserves (K2, K3). */
-static void line_up(struct queue *q, struct destination *d)
-{
-	unsigned limit = d->failures ? 1 : q->concurrency;
-	bool may = d->due.first && d->running < limit && d->timed.index == NOWHERE;
-	if (may && !d->in_line)
-		line_add(q, d);
-	else if (!may && d->in_line)
-		line_remove(q, d);
-}
 
 static struct destination *destination_of(struct queue *q, struct str domain)
 {
@@ -222,7 +158,8 @@ static struct destination *destination_of(struct queue *q, struct str domain)
 	struct destination *d = map_get(q->destinations, buf_str(&key));
 	if (!d) {
 		d = mem_new(sizeof *d + key.n);
-		d->timed = (struct timed){.index = NOWHERE, .is_destination = true};
+		d->standing = STANDING_NEW;
+		d->alarm = NO_SLOT;
 		d->key_n = key.n;
 		if (key.n)
 			memcpy(d->key, key.p, key.n);
@@ -246,6 +183,25 @@ static void set_trouble(struct destination *d, const struct queue_trouble *t)
 	d->trouble.text = str_make(p + t->cause.n, t->text.n);
 }
 
+static void alarm_set(struct queue *q, struct destination *d, int64_t at_ms)
+{
+	d->alarm = waiting_new(&q->table);
+	struct waiting *w = at(q, d->alarm);
+	w->destination = d;
+	w->next_ms = d->until_ms = at_ms;
+	waiting_heap_add(&q->table, d->alarm);
+}
+
+static void alarm_drop(struct queue *q, struct destination *d)
+{
+	if (!backs_off(d))
+		return;
+	waiting_heap_remove(&q->table, d->alarm);
+	waiting_free(&q->table, d->alarm);
+	d->alarm = NO_SLOT;
+	d->until_ms = 0;
+}
+
 static void destination_free(void *arg)
 {
 	struct destination *d = arg;
@@ -255,11 +211,9 @@ static void destination_free(void *arg)
 
 static void destination_drop(struct queue *q, struct destination *d)
 {
-	if (d->domains || d->running || d->due.first)
+	if (d->domains || d->running)
 		return;
-	heap_remove(q, &d->timed);
-	if (d->in_line)
-		line_remove(q, d);
+	alarm_drop(q, d);
 	map_remove(q->destinations, str_make(d->key, d->key_n));
 	destination_free(d);
 }
@@ -268,36 +222,70 @@ static void destination_forget(struct queue *q, struct destination *d)
 {
 	d->failures = 0;
 	set_trouble(d, NULL);
-	heap_remove(q, &d->timed);
+	alarm_drop(q, d);
+	line_up(q, d);
+}
+
+static void domain_join(struct queue *q, struct domain *m, struct destination *d)
+{
+	m->destination = d;
+	m->before = NULL;
+	m->next = d->domains;
+	if (d->domains)
+		d->domains->before = m;
+	d->domains = m;
+	if (m->due.first == NO_SLOT)
+		return;
+	domain_line_add(m);
+	line_up(q, d);
+}
+
+static void domain_leave(struct queue *q, struct domain *m)
+{
+	struct destination *d = m->destination;
+	*(m->before ? &m->before->next : &d->domains) = m->next;
+	if (m->next)
+		m->next->before = m->before;
+	if (m->due.first == NO_SLOT)
+		return;
+	domain_line_remove(m);
 	line_up(q, d);
 }
 
 static struct domain *domain_of(struct queue *q, struct str name)
 {
-	struct domain *d = map_get(q->domains, name);
-	if (d)
-		return d;
-	d = mem_new(sizeof *d + name.n);
-	d->name_n = name.n;
+	struct domain *m = map_get(q->domains, name);
+	if (m)
+		return m;
+	m = mem_new(sizeof *m + name.n);
+	m->due = (struct list){NO_SLOT, NO_SLOT};
+	m->name_n = (uint32_t)name.n;
 	if (name.n)
-		memcpy(d->name, name.p, name.n);
-	d->destination = destination_of(q, name);
-	d->destination->domains++;
-	map_put(q->domains, name, d);
-	return d;
+		memcpy(m->name, name.p, name.n);
+	domain_join(q, m, destination_of(q, name));
+	map_put(q->domains, name, m);
+	return m;
 }
 
-static void domain_drop(struct queue *q, struct domain *d)
+static void domain_free(void *arg)
 {
-	if (d->recipients)
-		return;
-	d->destination->domains--;
-	destination_drop(q, d->destination);
-	map_remove(q->domains, str_make(d->name, d->name_n));
-	free(d);
+	struct domain *m = arg;
+	free(m->causes);
+	free(m);
 }
 
-/* ---- recipients ------------------------------------------------------------------------------- */
+static void domain_drop(struct queue *q, struct domain *m)
+{
+	struct destination *d = m->destination;
+	if (m->recipients)
+		return;
+	domain_leave(q, m);
+	destination_drop(q, d);
+	map_remove(q->domains, str_make(m->name, m->name_n));
+	domain_free(m);
+}
+
+/* ---- counting --------------------------------------------------------------------------------- */
 
 static void tally_add(struct tally *t, const struct tally *of)
 {
@@ -306,6 +294,22 @@ static void tally_add(struct tally *t, const struct tally *of)
 	t->held += of->held;
 	t->active += of->active;
 	t->untold += of->untold;
+}
+
+static void cause_count_add(struct domain *m, uint8_t cause, uint64_t by)
+{
+	uint32_t i = 0;
+	if (cause == 0 || by == 0)
+		return;
+	while (i < m->cause_count && m->causes[i].cause != cause)
+		i++;
+	if (i == m->cause_count) {
+		m->causes = mem_resize(m->causes, ++m->cause_count, sizeof *m->causes);
+		m->causes[i] = (struct cause_count){.cause = cause};
+	}
+	m->causes[i].count += (uint32_t)by;
+	if (m->causes[i].count == 0)
+		m->causes[i] = m->causes[--m->cause_count];
 }
 
 /* Counts the recipient in, or out (`by` -1). */
@@ -321,6 +325,31 @@ static void count(struct queue *q, const struct waiting *w, int by)
 	tally_add(&q->tally, &self);
 	tally_add(&w->domain->tally, &self);
 	q->causes[w->cause] += self.waiting + self.held;
+	cause_count_add(w->domain, w->cause, self.waiting + self.held);
+}
+
+uint8_t queue_cause(struct str id)
+{
+	return id.n ? (uint8_t)(cause_find(id) - causes + 1) : 0;
+}
+
+/* ---- recipients ------------------------------------------------------------------------------- */
+
+static uint32_t deaths_of(const struct queue *q, uint64_t message)
+{
+	if (map_count(q->deaths) == 0)
+		return 0;
+	return (uint32_t)(uintptr_t)map_get(
+		q->deaths, str_make((const char *)&message, sizeof message));
+}
+
+static void set_deaths(struct queue *q, uint64_t message, uint32_t deaths)
+{
+	struct str key = str_make((const char *)&message, sizeof message);
+	if (deaths)
+		map_put(q->deaths, key, (void *)(uintptr_t)deaths);
+	else if (map_count(q->deaths))
+		map_remove(q->deaths, key);
 }
 
 static void set_place(struct queue *q, struct waiting *w, enum place place)
@@ -331,201 +360,240 @@ static void set_place(struct queue *q, struct waiting *w, enum place place)
 }
 
 /* Out of whatever it is in. */
-static void detach(struct queue *q, struct waiting *w)
+static void detach(struct queue *q, uint32_t slot)
 {
-	struct destination *d = w->domain->destination;
+	struct waiting *w = at(q, slot);
+	struct domain *m = w->domain;
 	if (w->place == PLACE_HEAP)
-		heap_remove(q, &w->timed);
+		waiting_heap_remove(&q->table, slot);
 	else if (w->place == PLACE_SUSPECT)
-		list_remove(&q->suspects, w);
+		list_remove(q, &q->suspects, w);
 	else if (w->place == PLACE_DUE) {
-		list_remove(&d->due, w);
-		line_up(q, d);
+		list_remove(q, &m->due, w);
+		if (m->due.first == NO_SLOT) {
+			domain_line_remove(m);
+			line_up(q, m->destination);
+		}
 	}
 }
 
-static void make_due(struct queue *q, struct waiting *w)
+static void make_due(struct queue *q, uint32_t slot)
 {
-	if (w->message->deaths) {
+	struct waiting *w = at(q, slot);
+	struct domain *m = w->domain;
+	if (deaths_of(q, w->message)) {
 		set_place(q, w, PLACE_SUSPECT);
-		list_add(&q->suspects, w);
+		list_add(q, &q->suspects, slot);
 		return;
 	}
+	bool first = m->due.first == NO_SLOT;
 	set_place(q, w, PLACE_DUE);
-	list_add(&w->domain->destination->due, w);
-	line_up(q, w->domain->destination);
+	list_add(q, &m->due, slot);
+	if (first) {
+		domain_line_add(m);
+		line_up(q, m->destination);
+	}
 }
 
-/* Gives a recipient that is in nothing its place by its state. Due ones pass through the heap too,
- * since only queue_take() knows what time it is. */
-static void attach(struct queue *q, struct waiting *w, int64_t next_ms)
+/* Gives a recipient that is in nothing its place by its state and time. */
+static void attach(struct queue *q, uint32_t slot)
 {
+	struct waiting *w = at(q, slot);
 	if (w->state == RECIPIENT_HELD) {
 		set_place(q, w, PLACE_HELD);
-		return;
+	} else if (w->next_ms <= q->now_ms) {
+		make_due(q, slot);
+	} else {
+		set_place(q, w, PLACE_HEAP);
+		waiting_heap_add(&q->table, slot);
 	}
-	set_place(q, w, PLACE_HEAP);
-	heap_add(q, &w->timed, next_ms);
 }
 
-static struct str message_key(const uint64_t *id)
+static uint32_t recipient_slot(const struct queue *q, uint64_t message, uint32_t n)
 {
-	return str_make((const char *)id, sizeof *id);
+	struct waiting_place place;
+	uint32_t slot = waiting_from(&q->table, message, n, &place);
+	if (slot == NO_SLOT || at(q, slot)->message != message || at(q, slot)->n != n)
+		return NO_SLOT;
+	return slot;
 }
 
-static void message_free(void *arg)
+struct waiting *queue_recipient_from(
+	const struct queue *q, uint64_t message, uint32_t n, struct waiting_place *ret_at)
 {
-	struct message *m = arg;
-	free(m->recipients);
-	free(m);
+	uint32_t slot = waiting_from(&q->table, message, n, ret_at);
+	if (slot == NO_SLOT || at(q, slot)->message != message)
+		return NULL;
+	return at(q, slot);
 }
 
-static struct message *message_find(const struct queue *q, uint64_t id)
+void queue_add(struct queue *q, uint64_t message, uint32_t deaths,
+	const struct queue_recipient *recipients, uint32_t n)
 {
-	return map_get(q->messages, message_key(&id));
-}
-
-/* The first recipient with at least this n; NULL if there is none. */
-static struct waiting *recipient_from(const struct message *m, uint32_t n)
-{
-	uint32_t low = 0, high = m->count;
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-		if (m->recipients[middle].n < n)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	while (low < m->count && m->recipients[low].place == PLACE_GONE)
-		low++;
-	return low < m->count ? &m->recipients[low] : NULL;
-}
-
-static struct waiting *recipient_find(const struct queue *q, uint64_t message, uint32_t n)
-{
-	struct message *m = message_find(q, message);
-	struct waiting *w = m ? recipient_from(m, n) : NULL;
-	return w && w->n == n ? w : NULL;
-}
-
-void queue_add(struct queue *q, uint64_t message, int64_t received_ms, uint32_t deaths,
-	const struct queue_recipient *recipients, uint32_t count)
-{
-	if (count == 0 || message_find(q, message))
+	struct waiting_place place;
+	if (n == 0 || queue_recipient_from(q, message, 0, &place))
 		return;
-	struct message *m = mem_new(sizeof *m);
-	*m = (struct message){.id = message,
-		.received_ms = received_ms,
-		.deaths = deaths,
-		.count = count,
-		.open = count,
-		.recipients = mem_new(count * sizeof *m->recipients)};
-	map_put(q->messages, message_key(&message), m);
-	for (uint32_t i = 0; i < count; i++) {
-		struct waiting *w = &m->recipients[i];
-		w->timed.index = NOWHERE;
-		w->message = m;
-		w->n = recipients[i].n;
+	q->messages++;
+	set_deaths(q, message, deaths);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t slot = waiting_add(&q->table, message, recipients[i].n);
+		struct waiting *w = at(q, slot);
 		w->state = (uint8_t)recipients[i].state;
+		w->next_ms = recipients[i].next_ms;
 		w->domain = domain_of(q, recipients[i].domain);
 		w->domain->recipients++;
 		w->cause = recipients[i].cause;
-		attach(q, w, recipients[i].next_ms);
+		attach(q, slot);
 	}
+}
+
+static void leave(struct queue *q, uint32_t slot)
+{
+	struct waiting *w = at(q, slot);
+	struct waiting_place place;
+	uint64_t message = w->message;
+	w->domain->recipients--;
+	domain_drop(q, w->domain);
+	waiting_remove(&q->table, slot);
+	if (queue_recipient_from(q, message, 0, &place))
+		return;
+	q->messages--;
+	set_deaths(q, message, 0);
 }
 
 void queue_settle(
 	struct queue *q, uint64_t message, uint32_t n, enum recipient_state state, int64_t next_ms)
 {
-	struct waiting *w = recipient_find(q, message, n);
-	if (!w)
+	uint32_t slot = recipient_slot(q, message, n);
+	if (slot == NO_SLOT)
 		return;
-	detach(q, w);
+	struct waiting *w = at(q, slot);
+	detach(q, slot);
 	set_place(q, w, PLACE_GONE);
 	w->state = (uint8_t)state;
+	w->next_ms = next_ms;
 	w->wish = WISH_NONE;
-	if (!recipient_is_final(state)) {
-		attach(q, w, next_ms);
+	if (recipient_is_final(state))
+		leave(q, slot);
+	else
+		attach(q, slot);
+}
+
+void queue_set_cause(struct queue *q, uint64_t message, uint32_t n, uint8_t cause)
+{
+	uint32_t slot = recipient_slot(q, message, n);
+	if (slot == NO_SLOT || cause >= QUEUE_CAUSES)
 		return;
-	}
-	struct message *m = w->message;
-	w->domain->recipients--;
-	domain_drop(q, w->domain);
-	if (--m->open == 0) {
-		map_remove(q->messages, message_key(&m->id));
-		message_free(m);
-	}
+	struct waiting *w = at(q, slot);
+	count(q, w, -1);
+	w->cause = cause;
+	count(q, w, 1);
 }
 
 /* ---- taking ----------------------------------------------------------------------------------- */
 
 static void pass_time(struct queue *q, int64_t now_ms)
 {
-	while (q->heap.n && (*heap_at(q, 0))->at_ms <= now_ms) {
-		struct timed *t = *heap_at(q, 0);
-		heap_remove(q, t);
-		if (t->is_destination)
-			line_up(q, backing_off(t));
-		else
-			make_due(q, waiting_of(t));
+	q->now_ms = now_ms;
+	find_slow(q);
+	for (int i = 0; i < PASS_MAX; i++) {
+		uint32_t slot = waiting_heap_first(&q->table);
+		if (slot == NO_SLOT || at(q, slot)->next_ms > now_ms)
+			return;
+		struct waiting *w = at(q, slot);
+		if (w->message == 0) {
+			struct destination *d = w->destination;
+			alarm_drop(q, d);
+			line_up(q, d);
+		} else {
+			waiting_heap_remove(&q->table, slot);
+			make_due(q, slot);
+		}
 	}
 }
 
-/* Makes `w` active and with it those of its message that wait at the same place for the same
- * destination (K4). */
-static void gather(struct queue *q, struct waiting *w, uint32_t most, struct queue_work *ret)
+/* Makes the recipient active and with it those of its message that wait at the same place for the
+ * same destination (K4). */
+static void gather(
+	struct queue *q, const struct waiting *w, uint32_t most, int64_t now_ms, struct queue_work *ret)
 {
-	struct message *m = w->message;
-	struct destination *d = w->domain->destination;
-	enum place place = w->place;
-	*ret = (struct queue_work){.message = m->id,
-		.received_ms = m->received_ms,
-		.deaths = m->deaths,
-		.suspect = place == PLACE_SUSPECT,
+	struct domain *m = w->domain;
+	struct destination *d = m->destination;
+	struct waiting_place place;
+	uint64_t message = w->message;
+	uint8_t where = w->place;
+	*ret = (struct queue_work){.message = message,
+		.deaths = deaths_of(q, message),
+		.suspect = where == PLACE_SUSPECT,
+		.started_ms = now_ms,
 		.destination = d};
 	if (most > QUEUE_TOGETHER)
 		most = QUEUE_TOGETHER;
-	for (struct waiting *r = m->recipients; r < m->recipients + m->count && ret->count < most;
-		 r++) {
-		if (r->place != place || r->domain->destination != d)
+	uint32_t slot = waiting_from(&q->table, message, 0, &place);
+	for (; slot != NO_SLOT && ret->count < most; slot = waiting_next(&q->table, &place)) {
+		struct waiting *r = at(q, slot);
+		if (r->message != message)
+			break;
+		if (r->place != where || r->domain->destination != d)
 			continue;
-		detach(q, r);
+		detach(q, slot);
 		set_place(q, r, PLACE_ACTIVE);
 		ret->n[ret->count++] = r->n;
 	}
-	d->running++;
-	/* To the end of the line (K2). */
+	work_begins(q, d, now_ms);
+	/* Both to the end of their lines (K2). */
+	if (m->due.first != NO_SLOT) {
+		domain_line_remove(m);
+		domain_line_add(m);
+	}
 	if (d->in_line)
 		line_remove(q, d);
 	line_up(q, d);
 }
 
+/* The next of this standing; NULL: there is none. */
+static struct waiting *next_due(struct queue *q, enum standing standing)
+{
+	struct line *l = &q->lines[standing];
+	while (l->first && has_room(q, standing)) {
+		uint32_t slot = l->first->line_first->due.first;
+		if (!deaths_of(q, at(q, slot)->message))
+			return at(q, slot);
+		/* Became a suspect while it was due. */
+		detach(q, slot);
+		make_due(q, slot);
+	}
+	return NULL;
+}
+
 bool queue_take(struct queue *q, int64_t now_ms, uint32_t most, struct queue_work *ret)
 {
 	pass_time(q, now_ms);
-	if (q->suspects.first && !q->suspect_active) {
-		gather(q, q->suspects.first, most, ret);
+	if (q->suspects.first != NO_SLOT && !q->suspect_active) {
+		gather(q, at(q, q->suspects.first), most, now_ms, ret);
 		q->suspect_active = true;
 		return true;
 	}
-	while (q->line_first) {
-		struct waiting *w = q->line_first->due.first;
-		if (!w->message->deaths) {
-			gather(q, w, most, ret);
-			return true;
-		}
-		/* Became a suspect while it was due. */
-		detach(q, w);
-		make_due(q, w);
+	for (unsigned i = 0; i < STANDINGS; i++) {
+		struct waiting *w = next_due(q, (q->turn + i) % STANDINGS);
+		if (!w)
+			continue;
+		q->turn = (q->turn + i + 1) % STANDINGS;
+		gather(q, w, most, now_ms, ret);
+		return true;
 	}
 	return false;
 }
 
 int64_t queue_next_ms(const struct queue *q, int64_t now_ms)
 {
-	if (q->line_first || (q->suspects.first && !q->suspect_active))
+	for (enum standing i = 0; i < STANDINGS; i++)
+		if (q->lines[i].first && has_room(q, i))
+			return now_ms;
+	if (q->suspects.first != NO_SLOT && !q->suspect_active)
 		return now_ms;
-	return q->heap.n ? (*heap_at(q, 0))->at_ms : QUEUE_NEVER;
+	uint32_t first = waiting_heap_first(&q->table);
+	return first != NO_SLOT ? at(q, first)->next_ms : QUEUE_NEVER;
 }
 
 static int64_t back_off_ms(unsigned failures)
@@ -536,17 +604,16 @@ static int64_t back_off_ms(unsigned failures)
 	return ms < QUEUE_BACK_OFF_MAX_MS ? ms : QUEUE_BACK_OFF_MAX_MS;
 }
 
-static void end_work(struct queue *q, const struct queue_work *work)
+static void end_work(struct queue *q, const struct queue_work *work, int64_t now_ms)
 {
-	struct destination *d = work->destination;
 	if (work->suspect)
 		q->suspect_active = false;
-	d->running--;
+	work_ends(q, work->destination, now_ms);
 }
 
 void queue_put_back(struct queue *q, const struct queue_work *work)
 {
-	end_work(q, work);
+	end_work(q, work, q->now_ms);
 	line_up(q, work->destination);
 	destination_drop(q, work->destination);
 }
@@ -554,93 +621,91 @@ void queue_put_back(struct queue *q, const struct queue_work *work)
 void queue_done(struct queue *q, const struct queue_work *work, const struct queue_trouble *trouble,
 	uint32_t deaths, int64_t now_ms)
 {
+	struct waiting_place place;
 	struct destination *d = work->destination;
-	struct message *m = message_find(q, work->message);
-	if (m)
-		m->deaths = deaths;
-	end_work(q, work);
+	if (queue_recipient_from(q, work->message, 0, &place))
+		set_deaths(q, work->message, deaths);
+	end_work(q, work, now_ms);
 	if (!trouble) {
+		d->reached = true;
+		d->slow = now_ms - work->started_ms > QUEUE_SLOW_MS;
 		destination_forget(q, d);
 	} else {
 		set_trouble(d, trouble);
 		/* Attempts that were under way together fail together: only one of them counts. */
-		if (d->timed.index == NOWHERE && (d->failures == 0 || d->running == 0))
+		if (!backs_off(d) && (d->failures == 0 || d->running == 0))
 			d->failures++;
-		if (d->timed.index == NOWHERE && d->failures > 1)
-			heap_add(q, &d->timed, now_ms + back_off_ms(d->failures));
+		if (!backs_off(d) && d->failures > 1)
+			alarm_set(q, d, now_ms + back_off_ms(d->failures));
 		line_up(q, d);
 	}
 	destination_drop(q, d);
 }
 
-static struct waiting *first_stuck(const struct message *m)
+/* ---- what cannot be tried --------------------------------------------------------------------- */
+
+static bool is_stuck(const struct waiting *w)
 {
-	for (uint32_t i = 0; i < m->count; i++) {
-		struct waiting *w = &m->recipients[i];
-		if (w->place == PLACE_DUE && w->domain->destination->timed.index != NOWHERE)
-			return w;
-	}
-	return NULL;
+	return w->place == PLACE_DUE && backs_off(w->domain->destination);
 }
 
-bool queue_next_stuck(const struct queue *q, int64_t before_ms, size_t *at, uint64_t *ret_message)
+bool queue_next_stuck(const struct queue *q, int64_t before_ms, struct queue_place *from,
+	uint32_t *steps, uint64_t *ret_message)
 {
-	struct str key;
-	void *value;
-	while (map_next(q->messages, at, &key, &value)) {
-		const struct message *m = value;
-		if (m->received_ms >= before_ms || !first_stuck(m))
+	struct waiting_place place;
+	uint32_t slot = waiting_from(&q->table, from->message, from->n, &place);
+	for (; slot != NO_SLOT; slot = waiting_next(&q->table, &place)) {
+		const struct waiting *w = at(q, slot);
+		if (id_time_ms(w->message) >= before_ms)
+			break;
+		*from = (struct queue_place){w->message, w->n};
+		if (*steps == 0)
+			return false;
+		--*steps;
+		if (is_stuck(w)) {
+			*ret_message = w->message;
+			*from = (struct queue_place){w->message + 1, 0};
+			return true;
+		}
+	}
+	*from = (struct queue_place){0};
+	return false;
+}
+
+bool queue_take_stuck(struct queue *q, uint64_t message, int64_t now_ms, struct queue_work *ret)
+{
+	struct waiting_place place;
+	uint32_t slot = waiting_from(&q->table, message, 0, &place);
+	for (; slot != NO_SLOT; slot = waiting_next(&q->table, &place)) {
+		const struct waiting *w = at(q, slot);
+		if (w->message != message)
+			break;
+		if (!is_stuck(w))
 			continue;
-		*ret_message = m->id;
+		gather(q, w, QUEUE_TOGETHER, now_ms, ret);
 		return true;
 	}
 	return false;
 }
 
-bool queue_take_stuck(struct queue *q, uint64_t message, struct queue_work *ret)
-{
-	struct message *m = message_find(q, message);
-	struct waiting *w = m ? first_stuck(m) : NULL;
-	if (w)
-		gather(q, w, QUEUE_TOGETHER, ret);
-	return w != NULL;
-}
-
 /* ---- routes ----------------------------------------------------------------------------------- */
-
-static void move_due(struct queue *q, struct destination *from)
-{
-	struct waiting *next;
-	for (struct waiting *w = from->due.first; w; w = next) {
-		struct destination *to = w->domain->moving_to;
-		next = w->next;
-		if (to == from)
-			continue;
-		list_remove(&from->due, w);
-		list_add(&to->due, w);
-		line_up(q, to);
-	}
-	destination_forget(q, from);
-}
 
 void queue_regroup(struct queue *q)
 {
 	struct str key;
 	void *value;
-	for (size_t at = 0; map_next(q->domains, &at, &key, &value);) {
-		struct domain *d = value;
-		d->moving_to = destination_of(q, key);
+	for (size_t i = 0; map_next(q->domains, &i, &key, &value);) {
+		struct domain *m = value;
+		struct destination *to = destination_of(q, key);
+		if (to == m->destination)
+			continue;
+		domain_leave(q, m);
+		domain_join(q, m, to);
 	}
-	for (size_t at = 0; map_next(q->destinations, &at, &key, &value);)
-		move_due(q, value);
-	for (size_t at = 0; map_next(q->domains, &at, &key, &value);) {
-		struct domain *d = value;
-		d->destination->domains--;
-		d->destination = d->moving_to;
-		d->destination->domains++;
-	}
-	for (size_t at = 0; map_next(q->destinations, &at, &key, &value);)
+	for (size_t i = 0; map_next(q->destinations, &i, &key, &value);) {
+		destination_forget(q, value);
 		destination_drop(q, value);
+	}
 }
 
 void queue_set_concurrency(struct queue *q, unsigned limit)
@@ -648,111 +713,40 @@ void queue_set_concurrency(struct queue *q, unsigned limit)
 	struct str key;
 	void *value;
 	q->concurrency = limit ? limit : 1;
-	for (size_t at = 0; map_next(q->destinations, &at, &key, &value);)
+	for (size_t i = 0; map_next(q->destinations, &i, &key, &value);)
 		line_up(q, value);
-}
-
-/* ---- looking ---------------------------------------------------------------------------------- */
-
-bool queue_find(const struct queue *q, uint64_t message, uint32_t n, struct queue_entry *ret)
-{
-	struct message *m = message_find(q, message);
-	struct waiting *w = m ? recipient_from(m, n) : NULL;
-	if (!w)
-		return false;
-	struct destination *d = w->domain->destination;
-	int64_t next_ms = w->timed.at_ms;
-	if (d->timed.index != NOWHERE && d->timed.at_ms > next_ms)
-		next_ms = d->timed.at_ms;
-	*ret = (struct queue_entry){.n = w->n,
-		.state = w->state,
-		.next_ms = next_ms,
-		.active = w->place == PLACE_ACTIVE,
-		.domain = str_make(w->domain->name, w->domain->name_n),
-		.destination = str_make(d->key, d->key_n),
-		.trouble = d->trouble};
-	return true;
-}
-
-void queue_count(const struct queue *q, struct queue_counts *ret)
-{
-	*ret = (struct queue_counts){.messages = map_count(q->messages),
-		.ready = q->tally.waiting - q->tally.deferred,
-		.deferred = q->tally.deferred,
-		.held = q->tally.held,
-		.active = q->tally.active,
-		.destinations = map_count(q->destinations)};
-}
-
-void queue_set_cause(struct queue *q, uint64_t message, uint32_t n, uint8_t cause)
-{
-	struct waiting *w = recipient_find(q, message, n);
-	if (!w || cause >= QUEUE_CAUSES)
-		return;
-	count(q, w, -1);
-	w->cause = cause;
-	count(q, w, 1);
-}
-
-uint64_t queue_cause_count(const struct queue *q, uint8_t cause)
-{
-	return cause < QUEUE_CAUSES ? q->causes[cause] : 0;
-}
-
-void queue_each_next_hop(
-	struct queue *q, void (*fn)(void *arg, const struct queue_next_hop *hop), void *arg)
-{
-	struct str key;
-	void *value;
-	for (size_t at = 0; map_next(q->domains, &at, &key, &value);) {
-		const struct domain *d = value;
-		tally_add(&d->destination->tally, &d->tally);
-	}
-	for (size_t at = 0; map_next(q->destinations, &at, &key, &value);) {
-		struct destination *d = value;
-		const struct queue_next_hop hop = {.name = key,
-			.ready = d->tally.waiting - d->tally.deferred,
-			.deferred = d->tally.deferred,
-			.held = d->tally.held,
-			.active = d->tally.active,
-			.untold = d->tally.untold,
-			.not_before_ms = d->timed.index == NOWHERE ? 0 : d->timed.at_ms,
-			.trouble = d->trouble};
-		d->tally = (struct tally){0};
-		fn(arg, &hop);
-	}
 }
 
 /* ---- wishes ----------------------------------------------------------------------------------- */
 
 bool queue_reserve(struct queue *q, uint64_t message, uint32_t n)
 {
-	struct waiting *w = recipient_find(q, message, n);
-	if (!w || w->place == PLACE_ACTIVE)
+	uint32_t slot = recipient_slot(q, message, n);
+	if (slot == NO_SLOT || at(q, slot)->place == PLACE_ACTIVE)
 		return false;
-	detach(q, w);
-	set_place(q, w, PLACE_ACTIVE);
+	detach(q, slot);
+	set_place(q, at(q, slot), PLACE_ACTIVE);
 	return true;
 }
 
 void queue_set_wish(struct queue *q, uint64_t message, uint32_t n, enum queue_wish wish)
 {
-	struct waiting *w = recipient_find(q, message, n);
-	if (w)
-		w->wish = (uint8_t)wish;
+	uint32_t slot = recipient_slot(q, message, n);
+	if (slot != NO_SLOT)
+		at(q, slot)->wish = (uint8_t)wish;
 }
 
 enum queue_wish queue_wish(const struct queue *q, uint64_t message, uint32_t n)
 {
-	struct waiting *w = recipient_find(q, message, n);
-	return w ? w->wish : WISH_NONE;
+	uint32_t slot = recipient_slot(q, message, n);
+	return slot != NO_SLOT ? at(q, slot)->wish : WISH_NONE;
 }
 
 void queue_reset_destination(struct queue *q, uint64_t message, uint32_t n)
 {
-	struct waiting *w = recipient_find(q, message, n);
-	if (w)
-		destination_forget(q, w->domain->destination);
+	uint32_t slot = recipient_slot(q, message, n);
+	if (slot != NO_SLOT)
+		destination_forget(q, at(q, slot)->domain->destination);
 }
 
 /* ---- birth and end ---------------------------------------------------------------------------- */
@@ -763,10 +757,12 @@ struct queue *queue_new(queue_key_fn *key, void *arg)
 	q->key = key;
 	q->arg = arg;
 	q->concurrency = 1;
-	q->messages = map_new();
+	q->now_ms = INT64_MIN;
+	waiting_init(&q->table);
+	q->suspects = (struct list){NO_SLOT, NO_SLOT};
+	q->deaths = map_new();
 	q->domains = map_new();
 	q->destinations = map_new();
-	vec_init(&q->heap, sizeof(struct timed *));
 	return q;
 }
 
@@ -774,9 +770,9 @@ void queue_free(struct queue *q)
 {
 	if (!q)
 		return;
-	map_free(q->messages, message_free);
-	map_free(q->domains, free);
+	map_free(q->deaths, NULL);
+	map_free(q->domains, domain_free);
 	map_free(q->destinations, destination_free);
-	vec_done(&q->heap);
+	waiting_done(&q->table);
 	free(q);
 }

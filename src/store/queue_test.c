@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "store/queue.h"
+#include "base/id.h"
+#include "store/queue_look.h"
 
 /* Domains that begin with "smart" share one destination while `together` is set. */
 static bool together;
@@ -38,7 +39,7 @@ static void add_one(struct queue *q, uint64_t id, const char *domain, int64_t ne
 {
 	struct queue_recipient r = {
 		.state = RECIPIENT_READY, .next_ms = next_ms, .domain = str_from_c(domain)};
-	queue_add(q, id, 0, 0, &r, 1);
+	queue_add(q, id, 0, &r, 1);
 }
 
 /* The message taken, or 0. */
@@ -67,6 +68,19 @@ static void counts_are(
 	assert_int_equal(c.active, active);
 }
 
+/* Lets one attempt succeed: the destination of `domain` is known to be well from now on. Something
+ * held stays there, so that it is not forgotten. */
+static void reach(struct queue *q, const char *domain)
+{
+	static uint64_t id = 1000000;
+	struct queue_work w;
+	struct queue_recipient r = {.state = RECIPIENT_HELD, .domain = str_from_c(domain)};
+	queue_add(q, ++id, 0, &r, 1);
+	add_one(q, ++id, domain, 0);
+	assert_int_equal(take(q, 0, &w), id);
+	finish(q, &w, RECIPIENT_DELIVERED, 0, false, 0);
+}
+
 /* ---- K1: one place ---------------------------------------------------------------------------- */
 
 static void each_recipient_is_at_one_place(void **state)
@@ -77,6 +91,9 @@ static void each_recipient_is_at_one_place(void **state)
 	add_one(q, 2, "a", 1000);
 	add_one(q, 2, "a", 0); /* there already */
 	counts_are(q, 2, 0, 0, 0);
+	assert_int_equal(take(q, 10, &w), 1);
+	finish(q, &w, RECIPIENT_DEFERRED, 10, false, 10);
+	counts_are(q, 1, 1, 0, 0);
 	assert_int_equal(take(q, 10, &w), 1);
 	counts_are(q, 1, 0, 0, 1);
 	assert_int_equal(take(q, 10, &w), 0);
@@ -104,8 +121,9 @@ static void what_is_due_goes_in_order(void **state)
 	struct queue *q = *state;
 	struct queue_work w;
 	queue_set_concurrency(q, 1000);
+	reach(q, "a");
 	for (uint64_t i = 100; i > 0; i--)
-		add_one(q, i, "a", i % 3 == 0 ? 5 : 0);
+		add_one(q, i, "a", i % 3 == 0 ? 5 : 1);
 	uint64_t last = 0;
 	for (int i = 0; i < 67; i++) {
 		uint64_t id = take(q, 4, &w);
@@ -121,24 +139,28 @@ static void what_is_due_goes_in_order(void **state)
 static void destinations_take_turns(void **state)
 {
 	struct queue *q = *state;
-	struct queue_work w;
+	struct queue_work w, busy, none;
 	for (uint64_t i = 1; i <= 50; i++)
 		add_one(q, i, "busy", 0);
 	add_one(q, 51, "quiet", 0);
 	add_one(q, 52, "other", 0);
-	assert_int_equal(take(q, 1, &w), 1);
+	assert_int_equal(take(q, 1, &busy), 1);
 	assert_int_equal(take(q, 1, &w), 51);
 	assert_int_equal(take(q, 1, &w), 52);
+	/* Nobody knows yet how they are: one attempt each (K3). */
+	assert_int_equal(take(q, 1, &none), 0);
+	finish(q, &busy, RECIPIENT_DELIVERED, 0, false, 1);
 	assert_int_equal(take(q, 1, &w), 2);
+	assert_int_equal(take(q, 1, &w), 3);
 	/* busy has its two. */
 	assert_int_equal(take(q, 1, &w), 0);
-	add_one(q, 53, "quiet", 0);
-	assert_int_equal(take(q, 1, &w), 53);
+	add_one(q, 54, "fourth", 0);
+	assert_int_equal(take(q, 1, &none), 54);
 	queue_set_concurrency(q, 3);
-	assert_int_equal(take(q, 1, &w), 3);
-	assert_int_equal(take(q, 1, &w), 0);
-	finish(q, &w, RECIPIENT_DELIVERED, 0, false, 1);
 	assert_int_equal(take(q, 1, &w), 4);
+	assert_int_equal(take(q, 1, &none), 0);
+	finish(q, &w, RECIPIENT_DELIVERED, 0, false, 1);
+	assert_int_equal(take(q, 1, &w), 5);
 }
 
 /* ---- K3: back-off ----------------------------------------------------------------------------- */
@@ -153,10 +175,10 @@ static void an_unreachable_destination_backs_off(void **state)
 	add_one(q, 99, "alive", 0);
 	assert_int_equal(take(q, now, &w), 1);
 	finish(q, &w, RECIPIENT_DEFERRED, 10000000, true, now);
-	assert_int_equal(take(q, now, &w), 99);
 	/* One at a time, and from the second failure on with growing waits. */
 	assert_int_equal(take(q, now, &w), 2);
-	struct queue_work none;
+	struct queue_work none, alive;
+	assert_int_equal(take(q, now, &alive), 99);
 	assert_int_equal(take(q, now, &none), 0);
 	for (uint64_t i = 2; i < 12; i++) {
 		finish(q, &w, RECIPIENT_DEFERRED, 10000000, true, now);
@@ -196,7 +218,7 @@ static void retry_resets_a_destination(void **state)
 	assert_true(queue_find(q, 3, 0, &e));
 	assert_int_equal(e.trouble.cause.n, 0);
 	assert_int_equal(take(q, 1, &w), 3);
-	assert_int_equal(take(q, 1, &w), 4);
+	assert_int_equal(take(q, 1, &w), 0); /* whether it is well is not known yet */
 }
 
 /* Attempts that were under way together fail together: that is one failure, not twenty. */
@@ -206,13 +228,14 @@ static void parallel_failures_count_once(void **state)
 	struct queue_work w[20], more;
 	queue_set_concurrency(q, 20);
 	for (uint64_t i = 1; i <= 30; i++)
-		add_one(q, i, "dead", 0);
+		add_one(q, i, "dead", 1);
+	reach(q, "dead");
 	for (int i = 0; i < 20; i++)
-		assert_true(take(q, 0, &w[i]));
+		assert_true(take(q, 1, &w[i]));
 	for (int i = 0; i < 20; i++)
-		finish(q, &w[i], RECIPIENT_DEFERRED, 10000000, true, 0);
-	assert_true(queue_next_ms(q, 0) <= QUEUE_BACK_OFF_MS);
-	assert_true(take(q, QUEUE_BACK_OFF_MS, &more));
+		finish(q, &w[i], RECIPIENT_DEFERRED, 10000000, true, 1);
+	assert_true(queue_next_ms(q, 1) == 1 + QUEUE_BACK_OFF_MS);
+	assert_true(take(q, QUEUE_BACK_OFF_MS + 1, &more));
 }
 
 /* What waits for a destination that stays away can be given up without an attempt. */
@@ -222,21 +245,30 @@ static void what_is_stuck_can_be_taken(void **state)
 	struct queue_work w, stuck;
 	for (uint64_t i = 1; i <= 5; i++)
 		add_one(q, i, "dead", 0);
-	assert_false(queue_take_stuck(q, 3, &stuck));
+	assert_false(queue_take_stuck(q, 3, 1, &stuck));
 	for (int i = 0; i < 2; i++) {
 		assert_true(take(q, 0, &w));
 		finish(q, &w, RECIPIENT_DEFERRED, 10000000, true, 0);
 	}
 	uint64_t id, sum = 0;
-	for (size_t at = 0; queue_next_stuck(q, 1, &at, &id);)
+	uint32_t steps = 100;
+	struct queue_place place = {0};
+	while (queue_next_stuck(q, 1, &place, &steps, &id))
 		sum += id;
 	assert_int_equal(sum, 3 + 4 + 5);
-	size_t at = 0;
-	assert_false(queue_next_stuck(q, 0, &at, &id)); /* none is that old */
-	assert_true(queue_take_stuck(q, 3, &stuck));
+	assert_int_equal(steps, 95);
+	assert_int_equal(place.message, 0);
+	assert_false(queue_next_stuck(q, 0, &place, &steps, &id)); /* none is that old */
+	/* In small steps it comes to the same, and then begins anew. */
+	for (int i = 0; i < 12; i++) {
+		steps = 1;
+		sum += queue_next_stuck(q, 1, &place, &steps, &id) ? id : 0;
+	}
+	assert_int_equal(sum, 3 * (3 + 4 + 5));
+	assert_true(queue_take_stuck(q, 3, 1, &stuck));
 	assert_int_equal(stuck.message, 3);
-	assert_false(queue_take_stuck(q, 3, &w));
-	assert_false(queue_take_stuck(q, 1, &w)); /* it has a time of its own */
+	assert_false(queue_take_stuck(q, 3, 1, &w));
+	assert_false(queue_take_stuck(q, 1, 1, &w)); /* it has a time of its own */
 	assert_int_equal(take(q, 1, &w), 0);
 	queue_put_back(q, &stuck);
 	queue_settle(q, 3, 0, RECIPIENT_EXPIRED, 0);
@@ -260,8 +292,10 @@ static void recipients_of_a_destination_go_together(void **state)
 			.domain = i % 2 ? STR("smart-a")
 				: i % 4     ? STR("smart-b")
 							: STR("other")};
-	queue_add(q, 1, 0, 0, list, 400);
 	queue_set_concurrency(q, 100);
+	reach(q, "smart-a");
+	reach(q, "other");
+	queue_add(q, 1, 0, list, 400);
 	uint32_t smart = 0, other = 0;
 	for (int i = 0; i < 4; i++) {
 		assert_int_equal(take(q, 0, &w), 1);
@@ -287,7 +321,8 @@ static void an_attempt_may_be_smaller(void **state)
 	struct queue_recipient list[5];
 	for (uint32_t i = 0; i < 5; i++)
 		list[i] = (struct queue_recipient){.n = i, .state = RECIPIENT_READY, .domain = STR("a")};
-	queue_add(q, 1, 0, 0, list, 5);
+	reach(q, "a");
+	queue_add(q, 1, 0, list, 5);
 	assert_true(queue_take(q, 0, 3, &w));
 	assert_int_equal(w.count, 3);
 	assert_true(queue_take(q, 0, 3, &w));
@@ -301,9 +336,9 @@ static void suspects_go_one_at_a_time(void **state)
 	struct queue *q = *state;
 	struct queue_work w, suspect;
 	struct queue_recipient r = {.state = RECIPIENT_READY, .domain = STR("a")};
-	queue_add(q, 1, 0, 1, &r, 1);
+	queue_add(q, 1, 1, &r, 1);
 	r.domain = STR("b");
-	queue_add(q, 2, 0, 1, &r, 1);
+	queue_add(q, 2, 1, &r, 1);
 	add_one(q, 3, "c", 0);
 	assert_int_equal(take(q, 0, &suspect), 1);
 	assert_true(suspect.suspect);
@@ -322,7 +357,7 @@ static void a_death_makes_the_whole_message_a_suspect(void **state)
 		{.n = 0, .state = RECIPIENT_READY, .domain = STR("a")},
 		{.n = 1, .state = RECIPIENT_READY, .domain = STR("b")},
 	};
-	queue_add(q, 1, 0, 0, list, 2);
+	queue_add(q, 1, 0, list, 2);
 	add_one(q, 2, "b", 0);
 	assert_int_equal(take(q, 0, &w), 1);
 	queue_done(q, &w, NULL, 1, 0);
@@ -350,6 +385,8 @@ static void new_routes_regroup_what_waits(void **state)
 	struct queue_entry e;
 	assert_true(queue_find(q, 4, 0, &e));
 	assert_true(str_eq(e.destination, STR("connector smart")));
+	assert_true(take(q, 0, &w));
+	finish(q, &w, RECIPIENT_DELIVERED, 0, false, 0);
 	assert_true(take(q, 0, &w));
 	assert_true(take(q, 0, &w));
 	assert_int_equal(take(q, 0, &w), 0);
@@ -416,7 +453,7 @@ static void next_hops_and_causes_are_counted(void **state)
 	struct queue_work w;
 	struct queue_recipient held = {
 		.state = RECIPIENT_HELD, .domain = STR("smart1"), .cause = QUEUE_CAUSES - 1};
-	queue_add(q, 1, 0, 0, &held, 1);
+	queue_add(q, 1, 0, &held, 1);
 	for (uint64_t i = 2; i <= 5; i++)
 		add_one(q, i, i % 2 ? "smart1" : "smart2", 0);
 	assert_int_equal(queue_cause_count(q, QUEUE_CAUSES - 1), 1);
@@ -489,7 +526,7 @@ static void any_order_keeps_the_counts(void **state)
 					.state = random() % 10 ? RECIPIENT_READY : RECIPIENT_HELD,
 					.next_ms = now + random() % 300,
 					.domain = str_from_c(domain)};
-			queue_add(q, next_id++, now, random() % 50 == 0, list, count);
+			queue_add(q, next_id++, random() % 50 == 0, list, count);
 			added += count;
 		} else if (r < 60) {
 			if (n < RUNNING_MAX && queue_take(q, now, QUEUE_TOGETHER, &running[n]))

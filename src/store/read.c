@@ -1,147 +1,10 @@
-/* What admin reads of messages, recipients and records. Runs on the loop's thread with the reader's
- * connection; long walks let the others run in between. */
+/* What admin reads of messages and records. Runs on the loop's thread with the reader's connection. */
 #include "store/store_parts.h"
 
 #include <stdlib.h>
 
 #include "base/id.h"
-#include "io/fiber.h"
 #include "wire/smtp_address.h"
-
-enum {
-	RAW_PAGE = 500,
-	OPEN_STATES = 1 << RECIPIENT_READY | 1 << RECIPIENT_DEFERRED | 1 << RECIPIENT_HELD
-};
-
-/* ---- recipients ------------------------------------------------------------------------------- */
-
-#define RECIPIENT_COLUMNS                                                                         \
-	"SELECT message, n, state, next_ms, attempts, last_ms, notify, address, domain, orcpt, code," \
-	" enhanced, text, command, cause, remote_host, remote_address, tls FROM recipient "
-
-/* The statement that finds the candidates after *at with the fewest rows in between. */
-static struct db_query *candidates(
-	struct store *s, const struct recipient_filter *f, const struct recipient_place *at)
-{
-	struct db_query *q;
-	if (f->message) {
-		q = db_query(
-			s->reader, RECIPIENT_COLUMNS "WHERE message = $1 AND n > $2 ORDER BY n LIMIT $3");
-		db_bind_int(q, 1, (int64_t)f->message);
-		db_bind_int(q, 2, at->message == f->message ? (int64_t)at->n : -1);
-		db_bind_int(q, 3, RAW_PAGE);
-		return q;
-	}
-	if (!(f->states & ~(unsigned)OPEN_STATES))
-		q = db_query(s->reader,
-			RECIPIENT_COLUMNS
-			"WHERE state < 4 AND (message, n) > ($1, $2) ORDER BY message, n LIMIT $3");
-	else if (f->domain.n)
-		q = db_query(s->reader,
-			RECIPIENT_COLUMNS
-			"WHERE domain = lower($4) AND (message, n) > ($1, $2) ORDER BY message, n LIMIT $3");
-	else
-		q = db_query(s->reader,
-			RECIPIENT_COLUMNS "WHERE (message, n) > ($1, $2) ORDER BY message, n LIMIT $3");
-	db_bind_int(q, 1, (int64_t)at->message);
-	db_bind_int(q, 2, at->n);
-	db_bind_int(q, 3, RAW_PAGE);
-	if (f->domain.n && f->states & ~(unsigned)OPEN_STATES)
-		db_bind_text(q, 4, f->domain);
-	return q;
-}
-
-static bool fits(struct store *s, const struct recipient_filter *f, struct db_query *q)
-{
-	unsigned states = f->states ? f->states : OPEN_STATES;
-	struct str domain = db_str(q, 8);
-	if (!(states >> db_int(q, 2) & 1) || (f->domain.n && !str_eq_nocase(domain, f->domain)))
-		return false;
-	if (!f->connector.n)
-		return true;
-	struct route route = route_find(&s->site->routes, s->site->conf, domain);
-	return str_eq_nocase(route.connector, f->connector);
-}
-
-/* What only the queue knows: who is active, and who waits for his destination. */
-static void add_queue(struct store *s, struct arena *arena, struct recipient_row *r)
-{
-	struct queue_entry e;
-	if (recipient_is_final(r->state) || !queue_find(s->queue, r->message, r->n, &e) || e.n != r->n)
-		return;
-	r->active = e.active;
-	if (e.next_ms > r->next_ms)
-		r->next_ms = e.next_ms;
-	/* Never tried itself: it waits for the reason the others have met. */
-	if (r->attempts == 0 && r->cause.n == 0) {
-		r->cause = arena_dup(arena, e.trouble.cause);
-		r->text = arena_dup(arena, e.trouble.text);
-	}
-}
-
-static void read_recipient(
-	struct store *s, struct db_query *q, struct arena *arena, struct recipient_row *r)
-{
-	struct buf key;
-	*r = (struct recipient_row){.message = (uint64_t)db_int(q, 0),
-		.n = (uint32_t)db_int(q, 1),
-		.state = (enum recipient_state)db_int(q, 2),
-		.next_ms = db_int(q, 3),
-		.attempts = (uint32_t)db_int(q, 4),
-		.last_ms = db_int(q, 5),
-		.notify = (uint8_t)db_int(q, 6),
-		.address = arena_dup(arena, db_str(q, 7)),
-		.domain = arena_dup(arena, db_str(q, 8)),
-		.orcpt = arena_dup(arena, db_str(q, 9)),
-		.code = (uint16_t)db_int(q, 10),
-		.enhanced = arena_dup(arena, db_str(q, 11)),
-		.text = arena_dup(arena, db_str(q, 12)),
-		.command = arena_dup(arena, db_str(q, 13)),
-		.cause = arena_dup(arena, db_str(q, 14)),
-		.remote_host = arena_dup(arena, db_str(q, 15)),
-		.remote_address = arena_dup(arena, db_str(q, 16)),
-		.tls = arena_dup(arena, db_str(q, 17))};
-	struct route route = route_find(&s->site->routes, s->site->conf, r->domain);
-	buf_init(&key, 1024);
-	route_key(&route, &key);
-	r->destination = arena_dup(arena, buf_str(&key));
-	buf_done(&key);
-	add_queue(s, arena, r);
-}
-
-/* One page of candidates; those that fit go to ret[]. 1: there are more, 0: the end, -1. */
-static int list_page(struct store *s, const struct recipient_filter *f, struct recipient_place *at,
-	uint32_t limit, struct arena *arena, struct recipient_row *ret, uint32_t *n, struct err *err)
-{
-	struct db_query *q = candidates(s, f, at);
-	uint32_t seen = 0;
-	int step = 1;
-	while (*n < limit && (step = db_step(q, err)) > 0) {
-		*at = (struct recipient_place){(uint64_t)db_int(q, 0), (uint32_t)db_int(q, 1)};
-		seen++;
-		if (fits(s, f, q))
-			read_recipient(s, q, arena, &ret[(*n)++]);
-	}
-	if (step > 0)
-		db_end(q);
-	return step < 0 ? -1 : seen == RAW_PAGE;
-}
-
-int store_list(struct store *s, const struct recipient_filter *f, struct recipient_place *at,
-	uint32_t limit, struct arena *arena, struct recipient_row **ret, uint32_t *ret_n,
-	struct err *err)
-{
-	struct recipient_row *rows = arena_alloc(arena, limit * sizeof *rows);
-	uint32_t n = 0;
-	int more;
-	while ((more = list_page(s, f, at, limit, arena, rows, &n, err)) > 0 && n < limit)
-		fiber_sleep("to let others run", 0);
-	if (more < 0)
-		return -1;
-	*ret = rows;
-	*ret_n = n;
-	return 0;
-}
 
 /* ---- messages --------------------------------------------------------------------------------- */
 
@@ -358,6 +221,7 @@ void store_count(struct store *s, struct store_counters *ret)
 	ret->held = c.held;
 	ret->messages = c.messages;
 	ret->destinations = c.destinations;
+	ret->loading = s->loading;
 	ret->records_thinned = recorder_thinned(s->recorder);
 	ret->disk_full = writer_disk_full(s->writer);
 }

@@ -30,7 +30,8 @@ const char node_schema[] =
 	" helo TEXT NOT NULL,"
 	" tls TEXT NOT NULL) STRICT;"
 	"CREATE INDEX message_by_message_id ON message (message_id, id) WHERE message_id <> '';"
-	"CREATE INDEX message_by_sender ON message (sender_domain, id) WHERE sender_domain <> '';"
+	"CREATE INDEX message_by_sender ON message (sender_domain, id);"
+	"CREATE INDEX message_suspect ON message (id) WHERE deaths > 0;"
 
 	/* Bodies up to SPOOL_ROW_MAX, until the last recipient is final. */
 	"CREATE TABLE body (id INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;"
@@ -56,8 +57,9 @@ const char node_schema[] =
 	" remote_address TEXT NOT NULL DEFAULT '',"
 	" tls TEXT NOT NULL DEFAULT '',"
 	" PRIMARY KEY (message, n)) STRICT, WITHOUT ROWID;"
-	/* Those that are not final: the queue. */
-	"CREATE INDEX recipient_open ON recipient (message, n) WHERE state < 4;"
+	/* Those that are not final: the queue. It holds all that start-up reads. */
+	"CREATE INDEX recipient_open ON recipient (message, n, state, next_ms, domain, cause)"
+	" WHERE state < 4;"
 	"CREATE INDEX recipient_by_domain ON recipient (domain, message);"
 
 	/* What happened in one session or attempt: a packed struct record. */
@@ -74,3 +76,12 @@ const char node_schema[] =
 	" record INTEGER NOT NULL,"
 	" PRIMARY KEY (message, record)) STRICT, WITHOUT ROWID;"
 	"CREATE INDEX record_message_by_record ON record_message (record);";
+
+const char *const node_upgrades[NODE_SCHEMA_VERSION - 1] = {
+	"DROP INDEX recipient_open;"
+	"CREATE INDEX recipient_open ON recipient (message, n, state, next_ms, domain, cause)"
+	" WHERE state < 4;"
+	"DROP INDEX message_by_sender;"
+	"CREATE INDEX message_by_sender ON message (sender_domain, id);"
+	"CREATE INDEX message_suspect ON message (id) WHERE deaths > 0;",
+};

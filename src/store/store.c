@@ -8,8 +8,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/fiber.h"
 
-enum { PURGE_MS = 60 * 1000 };
+enum { PURGE_MS = 60 * 1000, LOAD_PAGE = 1000, LOAD_WAIT_MS = 5 };
 
 /* ---- start-up --------------------------------------------------------------------------------- */
 
@@ -45,50 +46,143 @@ static int sweep(struct store *s, struct err *err)
 	return 0;
 }
 
+static void on_writer_failed(const char *why, void *arg)
+{
+	struct store *s = arg;
+	s->failed = true;
+	log_error("store.failed", "%s", why);
+	if (s->on_failure)
+		s->on_failure(why, s->on_failure_arg);
+}
+
+/* One page of the queue, as it is read from node.db. */
 struct loading {
-	struct queue *queue;
 	struct arena *arena; /* the names of one message's domains */
 	struct vec recipients;
 	uint64_t message;
-	int64_t received_ms;
-	uint32_t deaths;
 };
 
-static void load_message(struct loading *l)
+static void load_message(struct store *s, struct loading *l, uint32_t deaths)
 {
-	queue_add(l->queue, l->message, l->received_ms, l->deaths, l->recipients.p,
-		(uint32_t)l->recipients.n);
+	queue_add(s->queue, l->message, deaths, l->recipients.p, (uint32_t)l->recipients.n);
 	l->recipients.n = 0;
 	arena_reset(l->arena);
 }
 
-static int load_queue(struct store *s, struct err *err)
+static void load_recipient(struct loading *l, struct db_query *q)
 {
-	struct loading l = {.queue = s->queue, .arena = arena_new()};
+	struct queue_recipient r = {.n = (uint32_t)db_int(q, 1),
+		.state = (enum recipient_state)db_int(q, 2),
+		.next_ms = db_int(q, 3),
+		.domain = arena_dup(l->arena, db_str(q, 4)),
+		.cause = queue_cause(db_str(q, 5))};
+	vec_add(&l->recipients, &r);
+}
+
+/* Whole messages behind *after, oldest first, until there are `rows` recipients; *after moves along.
+ * 1: there are more, 0: that was the end, -1 with *err. What came in meanwhile may be in the queue
+ * already and stays as it is there. */
+static int load_page(
+	struct store *s, uint64_t *after, uint32_t rows, uint32_t deaths, struct err *err)
+{
+	struct loading l = {.arena = arena_new(), .message = *after};
+	uint32_t seen = 0;
 	int step;
 	vec_init(&l.recipients, sizeof(struct queue_recipient));
+	/* The index recipient_open has all of this. */
 	struct db_query *q = db_query(s->reader,
-		"SELECT recipient.message, n, state, next_ms, domain, received_ms, deaths"
-		" FROM recipient JOIN message ON message.id = recipient.message"
-		" WHERE state < 4 ORDER BY recipient.message, n");
+		"SELECT message, n, state, next_ms, domain, cause FROM recipient"
+		" WHERE state < 4 AND message > $1 ORDER BY message, n");
+	db_bind_int(q, 1, (int64_t)*after);
 	while ((step = db_step(q, err)) > 0) {
 		uint64_t message = (uint64_t)db_int(q, 0);
-		if (message != l.message && l.recipients.n)
-			load_message(&l);
-		l.message = message;
-		l.received_ms = db_int(q, 5);
-		l.deaths = (uint32_t)db_int(q, 6);
-		struct queue_recipient r = {.n = (uint32_t)db_int(q, 1),
-			.state = (enum recipient_state)db_int(q, 2),
-			.next_ms = db_int(q, 3),
-			.domain = arena_dup(l.arena, db_str(q, 4))};
-		vec_add(&l.recipients, &r);
+		if (message != l.message) {
+			load_message(s, &l, deaths);
+			if (seen >= rows)
+				break;
+			l.message = *after = message;
+		}
+		load_recipient(&l, q);
+		seen++;
 	}
-	if (l.recipients.n)
-		load_message(&l);
+	if (step > 0)
+		db_end(q);
+	else if (step == 0)
+		load_message(s, &l, deaths);
 	vec_done(&l.recipients);
 	arena_free(l.arena);
 	return step;
+}
+
+/* Suspects come first, so that none is tried like any other before it is known (K5). */
+static int load_suspects(struct store *s, struct err *err)
+{
+	struct vec ids, deaths;
+	int step, result = 0;
+	vec_init(&ids, sizeof(int64_t));
+	vec_init(&deaths, sizeof(int64_t));
+	struct db_query *q =
+		db_query(s->reader, "SELECT id, deaths FROM message WHERE deaths > 0 AND open > 0");
+	while ((step = db_step(q, err)) > 0) {
+		int64_t id = db_int(q, 0), count = db_int(q, 1);
+		vec_add(&ids, &id);
+		vec_add(&deaths, &count);
+	}
+	for (size_t i = 0; i < ids.n && step == 0 && result >= 0; i++) {
+		uint64_t before = (uint64_t) * (int64_t *)vec_at(&ids, i) - 1;
+		result = load_page(s, &before, 1, (uint32_t) * (int64_t *)vec_at(&deaths, i), err);
+	}
+	vec_done(&ids);
+	vec_done(&deaths);
+	return step < 0 || result < 0 ? -1 : 0;
+}
+
+static void log_counts(struct store *s, const char *event)
+{
+	struct queue_counts c;
+	queue_count(s->queue, &c);
+	log_info(event, "messages=%llu ready=%llu deferred=%llu held=%llu%s",
+		(unsigned long long)c.messages, (unsigned long long)c.ready, (unsigned long long)c.deferred,
+		(unsigned long long)c.held, s->loading ? " and more" : "");
+}
+
+/* A large queue is read while the first mail comes and goes. */
+static void load_rest(void *arg)
+{
+	struct store *s = arg;
+	struct err err = {0};
+	int more = 1;
+	while (more > 0 && !s->stopping) {
+		more = load_page(s, &s->loaded, LOAD_PAGE, 0, &err);
+		deliver_kick(s);
+		fiber_sleep("to let others run", 0);
+	}
+	s->loading = false;
+	if (more < 0)
+		on_writer_failed(err.log, s);
+	else
+		log_counts(s, "store.loaded");
+}
+
+/* The first page at once; without a loop all of it. */
+static int load_queue(struct store *s, struct err *err)
+{
+	int more = load_suspects(s, err) ? -1 : 1;
+	while (more > 0) {
+		more = load_page(s, &s->loaded, LOAD_PAGE, 0, err);
+		if (more > 0 && loop_base()) {
+			s->loading = true;
+			fiber_start("load", load_rest, s);
+			return 0;
+		}
+	}
+	return more;
+}
+
+void store_wait_loaded(struct store *s)
+{
+	while (s->loading && !s->stopping)
+		fiber_sleep("for the queue to be read", LOAD_WAIT_MS);
 }
 
 /* ---- housekeeping ----------------------------------------------------------------------------- */
@@ -101,19 +195,10 @@ static void tick(void *arg)
 	if (now >= s->purge_ms) {
 		s->purge_ms = now + PURGE_MS;
 		purge_step(s);
-		deliver_give_up(s);
 	}
+	deliver_give_up(s);
 	deliver_kick(s);
 	loop_timer_start(s->tick, TICK_MS);
-}
-
-static void on_writer_failed(const char *why, void *arg)
-{
-	struct store *s = arg;
-	s->failed = true;
-	log_error("store.failed", "%s", why);
-	if (s->on_failure)
-		s->on_failure(why, s->on_failure_arg);
 }
 
 /* ---- birth and end ---------------------------------------------------------------------------- */
@@ -169,11 +254,7 @@ struct store *store_open(const char *home, struct site *site, struct err *err)
 		s->purge_ms = clock_steady_ms() + PURGE_MS;
 		loop_timer_start(s->tick, TICK_MS);
 	}
-	struct queue_counts c;
-	queue_count(s->queue, &c);
-	log_info("store.open", "messages=%llu ready=%llu deferred=%llu held=%llu",
-		(unsigned long long)c.messages, (unsigned long long)c.ready, (unsigned long long)c.deferred,
-		(unsigned long long)c.held);
+	log_counts(s, "store.open");
 	return s;
 }
 

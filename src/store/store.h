@@ -69,10 +69,17 @@ struct message_row {
 	bool has_8bit;
 };
 struct recipient_filter {
-	uint64_t message;     /* 0: any */
-	struct str domain;    /* of the recipient, ASCII case ignored; empty: any */
-	struct str connector; /* its name; empty: any */
-	unsigned states;      /* 1 << enum recipient_state, or-ed; 0: all that are not final */
+	uint64_t message; /* 0: any */
+	unsigned states;  /* 1 << enum recipient_state, or-ed; 0: all that are not final */
+	bool active;      /* only those in the hands of relay */
+	/* Empty: any. */
+	struct str domain;      /* of the recipient, lower case */
+	struct str destination; /* as in recipient_row */
+	struct str cause;       /* what it waits for */
+	bool by_sender;
+	struct str sender_domain;   /* lower case; empty: the null sender */
+	struct str sender;          /* an address, ASCII case ignored; empty: all of the domain */
+	int64_t from_ms, before_ms; /* when the message was received; before 0: any */
 };
 struct recipient_place { /* where a page ended */
 	uint64_t message;
@@ -95,10 +102,29 @@ int store_find(struct store *s, struct str what, uint32_t limit, struct arena *a
 int store_records(struct store *s, uint64_t message, struct str peer, uint32_t limit,
 	struct arena *arena, struct record ***ret, uint32_t *ret_n, struct err *err);
 
+/* ---- counting */
+struct store_destination {
+	struct str name; /* as recipient_row.destination */
+	uint64_t ready, deferred, held, active;
+	int64_t waits_until_ms; /* it was not reached and backs off (K3); 0: it does not */
+	struct str trouble;     /* what it said or how it failed then; empty: it did not */
+	struct str cause;       /* the one most of its recipients have met, and how many; empty: none */
+	uint64_t of_cause;
+};
+struct store_summary {
+	struct store_destination *destinations; /* with most recipients first */
+	size_t destination_count;               /* in the list; how many there are: store_count() */
+	uint64_t *causes;                       /* recipients, for each of causes[] */
+};
+/* How much waits for what, of up to `limit` destinations; in the arena. Once the queue is read. */
+void store_summarize(
+	struct store *s, uint32_t limit, struct arena *arena, struct store_summary *ret);
+
 struct store_counters { /* recipients, except where another thing is named */
 	uint64_t ready, active, deferred, held;
 	uint64_t messages; /* not finished */
 	uint64_t destinations;
+	bool loading; /* the queue is still being read after the start: there are more */
 	uint64_t accepted, delivered, bounced, expired, attempts; /* since the process began */
 	uint64_t records_thinned;
 	bool disk_full;

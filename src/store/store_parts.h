@@ -4,15 +4,15 @@
 
 #include "base/vec.h"
 #include "io/loop.h"
-#include "store/queue.h"
+#include "store/queue_look.h"
 #include "store/store.h"
 #include "store/writer.h"
 
 struct recorder;
 
 enum {
-	TICK_MS = 5 * 1000,   /* housekeeping */
-	DELIVERIES_MAX = 480, /* attempts under way at a time; below the credits of the link */
+	TICK_MS = 5 * 1000,                 /* housekeeping */
+	DELIVERIES_MAX = QUEUE_RUNNING_MAX, /* attempts under way; below the credits of the link */
 };
 
 struct store {
@@ -24,9 +24,13 @@ struct store {
 	struct site *site;
 	struct ask_link *relay;
 	unsigned deliveries; /* fibers of deliver.c */
-	bool changing;       /* a change of an administrator is under way (change.c) */
-	bool purging;        /* a step of purge.c is under way */
-	int64_t purge_ms;    /* steady clock: the next one */
+	unsigned giving_up;  /* of them those that give a message up without asking relay */
+	struct queue_place give_up_at;
+	bool loading;     /* the queue is still being read … */
+	uint64_t loaded;  /* … and these messages are there */
+	bool changing;    /* a change of an administrator is under way (change.c) */
+	bool purging;     /* a step of purge.c is under way */
+	int64_t purge_ms; /* steady clock: the next one */
 	bool stopping, closing;
 	bool relay_leaves;       /* on purpose: its end is nobody's death */
 	bool failed;             /* the writer is dead: nothing is accepted or delivered */
@@ -36,6 +40,10 @@ struct store {
 	void *on_failure_arg;
 	struct store_counters counters; /* those since the process began */
 };
+
+/* ---- store.c */
+/* Waits until the whole queue has been read, for what needs to see all of it. */
+void store_wait_loaded(struct store *s);
 
 /* ---- letter.c: one message as it goes into the database */
 struct letter {
@@ -77,7 +85,7 @@ int outcome_write(struct writer *w, struct db *db, uint64_t message, const struc
 /* Something may be due: looks soon. */
 void deliver_kick(struct store *s);
 void deliver_pump(void *store);
-/* Ends what is past queue.give_up and cannot be tried. Call now and then. */
+/* Ends some of what is past queue.give_up and cannot be tried. Call now and then. */
 void deliver_give_up(struct store *s);
 
 /* ---- change.c */

@@ -326,7 +326,7 @@ static void an_administrator_holds_releases_and_removes(void **state)
 {
 	struct stage *t = *state;
 	struct arena *arena = arena_new();
-	struct recipient_filter all = {0}, smart = {.connector = STR("smart")};
+	struct recipient_filter all = {0}, smart = {.destination = STR("connector smart")};
 	uint64_t count;
 	struct err err;
 	give(t, "a@example.org b@example.net", 10);
@@ -343,7 +343,7 @@ static void an_administrator_holds_releases_and_removes(void **state)
 	assert_int_equal(number(t, "SELECT count(*) FROM body"), 0);
 	give(t, "temp@example.org", 10);
 	run(wait_idle, t);
-	struct recipient_filter domain = {.domain = STR("EXAMPLE.org")};
+	struct recipient_filter domain = {.domain = STR("example.org")};
 	assert_int_equal(store_change(t->store, CHANGE_REMOVE, &domain, STR("me"), &count, &err), 0);
 	assert_int_equal(count, 1);
 	assert_int_equal(state_of(t, 0, arena), RECIPIENT_REMOVED);
