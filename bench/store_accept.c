@@ -104,11 +104,15 @@ static void ask_one(struct load *l, struct str body, unsigned i)
 		.prefix = STR("Received: from client.example (client.example [192.0.2.1])\r\n"
 					  "\tby mx.example with ESMTPS id 0123456789ABC\r\n"
 					  "\tfor <user@example>; Sat, 21 Nov 2026 19:13:33 +0000\r\n"),
-		.body = {.size = body.n, .fd = body_from_str(body, "letter", &err)},
+		.body = {.size = body.n, .fd = -1},
 		.message_id = arena_fmt(arena, "<%" PRIx64 "@example.com>", id),
 		.client = STR("192.0.2.1"),
 		.helo = STR("client.example"),
 		.tls = STR("TLSv1.3 TLS_AES_256_GCM_SHA384")};
+	if (body.n <= BODY_PACKET_MAX)
+		q.body.bytes = body;
+	else
+		q.body.fd = body_from_str(body, "letter", &err);
 	if (ask_put(l->link, ASK_ACCEPT, xfer_ask_accept, &q, (int[]){q.body.fd, -1}, NULL, NULL, NULL,
 			60000, arena, &err)) {
 		if (l->failed++ == 0)
@@ -116,7 +120,8 @@ static void ask_one(struct load *l, struct str body, unsigned i)
 	} else {
 		l->done++;
 	}
-	close(q.body.fd);
+	if (q.body.fd >= 0)
+		close(q.body.fd);
 	arena_free(arena);
 }
 

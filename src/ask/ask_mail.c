@@ -24,6 +24,7 @@ void xfer_ask_rcpt_answer(struct xfer *x, void *v)
 {
 	struct ask_rcpt_answer *a = v;
 	xfer_u16(x, &a->code);
+	xfer_enum(x, &a->scope, RCPT_SCOPE_LAST);
 	xfer_str(x, &a->text, REPLY_MAX);
 }
 
@@ -37,6 +38,7 @@ void xfer_ask_accept(struct xfer *x, void *v)
 	xfer_str(x, &q->prefix, PREFIX_MAX);
 	xfer_u64(x, &q->body.size);
 	xfer_u64(x, &q->body.spool);
+	xfer_str(x, &q->body.bytes, BODY_PACKET_MAX);
 	if (x->reading)
 		q->body.fd = -1;
 	xfer_str(x, &q->message_id, MESSAGE_ID_MAX);
@@ -87,6 +89,7 @@ void xfer_ask_deliver(struct xfer *x, void *v)
 	xfer_envelope(x, &q->envelope);
 	xfer_str(x, &q->prefix, PREFIX_MAX);
 	xfer_u64(x, &q->body_size);
+	xfer_str(x, &q->body, BODY_PACKET_MAX);
 	xfer_bool(x, &q->has_8bit);
 	xfer_route(x, &q->route);
 }

@@ -7,7 +7,9 @@
 #include "io/body.h"
 #include "mail/route.h"
 
-/* ---- ASK_RCPT. The answer is a reply for the peer: code 250 lets it pass. */
+/* ---- ASK_RCPT. The answer is a reply for the peer: code 250 lets it pass. A 250 may hold for more
+ * recipients of the same session, so that not each of them costs a question; ASK_ACCEPT looks at all
+ * of them once more. */
 enum listener { LISTENER_SMTP, LISTENER_SUBMISSION, LISTENER_SUBMISSIONS, LISTENER_LAST = 2 };
 struct ask_rcpt {
 	enum listener listener;
@@ -15,9 +17,11 @@ struct ask_rcpt {
 	struct str sender;
 	struct str recipient;
 };
+enum rcpt_scope { RCPT_ONE, RCPT_DOMAIN, RCPT_ALL, RCPT_SCOPE_LAST = RCPT_ALL };
 struct ask_rcpt_answer {
 	uint16_t code;
-	struct str text; /* with enhanced status code: "5.7.1 relaying denied: …" */
+	enum rcpt_scope scope; /* of a 250 */
+	struct str text;       /* with enhanced status code: "5.7.1 relaying denied: …" */
 };
 
 /* ---- ASK_ACCEPT. Success means on disk and synced (P1). If store goes away before it answers, edge
@@ -30,7 +34,7 @@ struct ask_accept {
 	struct envelope envelope;
 	struct str
 		prefix; /* header lines put in front of the body: Received, and on submission Date … */
-	struct body body;      /* size and spool; the descriptor travels beside */
+	struct body body;      /* its descriptor travels beside */
 	struct str message_id; /* with its <>, or empty */
 	enum listener listener;
 	struct str client; /* "192.0.2.1" */
@@ -61,6 +65,7 @@ struct ask_deliver {
 	struct envelope envelope; /* only the recipients of this attempt */
 	struct str prefix;
 	uint64_t body_size;
+	struct str body; /* up to BODY_PACKET_MAX bytes; else a descriptor travels beside */
 	bool has_8bit;
 	struct route route;
 };

@@ -122,27 +122,50 @@ int body_writer_add(struct body_writer *w, struct str bytes, struct err *err)
 	return -1;
 }
 
+/* What is small leaves as it was gathered. */
+static void finish_small(struct body_writer *w, struct body *ret)
+{
+	*ret = (struct body){.bytes = buf_str(&w->gathered), .fd = -1, .size = w->size};
+	buf_init(&w->gathered, 0);
+}
+
+/* Into *ret what has gone through a descriptor. */
+static int finish_file(struct body_writer *w, struct body *ret, struct err *err)
+{
+	if (put(w, buf_str(&w->gathered), err) != 0 || (!w->spool && body_seal(w->fd, err) != 0))
+		return -1;
+	*ret = (struct body){.fd = w->fd, .size = w->size, .spool = w->spool};
+	if (w->spool) { /* no writer may be left when store takes it back */
+		close(w->fd);
+		ret->fd = -1;
+	}
+	w->fd = -1;
+	return 0;
+}
+
 int body_writer_finish(struct body_writer *w, struct body *ret, struct err *err)
 {
-	int status = -1;
+	int status = 0;
 	if (w->failed.kind != ERR_NONE) {
 		if (err)
 			*err = w->failed;
-	} else if (put(w, buf_str(&w->gathered), err) == 0) {
-		status = 0;
-	}
-	if (status == 0 && !w->spool)
-		status = body_seal(w->fd, err);
-	if (status == 0) {
-		*ret = (struct body){.fd = w->fd, .size = w->size, .spool = w->spool};
-		if (w->spool) { /* no writer may be left when store takes it back */
-			close(w->fd);
-			ret->fd = -1;
-		}
-		w->fd = -1;
+		status = -1;
+	} else if (w->size <= BODY_PACKET_MAX) {
+		finish_small(w, ret);
+	} else {
+		status = finish_file(w, ret, err);
 	}
 	body_writer_free(w);
 	return status;
+}
+
+void body_done(struct body *b)
+{
+	if (b->bytes.n)
+		free((void *)(uintptr_t)b->bytes.p);
+	if (b->fd >= 0)
+		close(b->fd);
+	*b = (struct body){.fd = -1};
 }
 
 int body_from_str(struct str bytes, const char *name, struct err *err)

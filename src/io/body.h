@@ -1,6 +1,7 @@
-/* body: a message's content as a sealed descriptor. Whoever holds it can read it and nobody can
- * alter it. Up to BODY_MEMORY_MAX bytes it is a sealed memfd; above, an unnamed file in the spool
- * that `store` handed out (struct body_spool) and of which it takes its own read-only side back.
+/* body: a message's content on its way between roles. Up to BODY_PACKET_MAX bytes it travels in the
+ * packet of the question itself: four system calls less on either side. Up to BODY_MEMORY_MAX it is a
+ * sealed memfd: whoever holds it can read it and nobody can alter it. Above, it is an unnamed file in
+ * the spool that `store` handed out (ASK_SPOOL) and of which it takes its own read-only side back.
  *
  * A writer gathers 64 KB on the heap before it touches a descriptor. */
 #ifndef IO_BODY_H
@@ -12,10 +13,11 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum { BODY_MEMORY_MAX = 1024 * 1024 };
+enum { BODY_PACKET_MAX = 32 * 1024, BODY_MEMORY_MAX = 1024 * 1024 };
 
 struct body {
-	int fd;         /* readable; sealed if it is a memfd; -1: none, or spool_id names it */
+	struct str bytes; /* the content itself, if there is neither a descriptor nor a spool file */
+	int fd;           /* readable, sealed; -1: none */
 	uint64_t size;  /* bytes */
 	uint64_t spool; /* nonzero: the spool file that `store` keeps under this number; fd is -1 */
 };
@@ -29,8 +31,10 @@ struct body_writer *body_writer_new(body_spool_open *open_spool, void *arg);
 /* 0, or -1 with *err (ERR_TEMP: no space); after a failure every later call fails the same way. */
 int body_writer_add(struct body_writer *w, struct str bytes, struct err *err);
 uint64_t body_writer_size(const struct body_writer *w);
-/* Seals what was written and frees the writer; on failure too. */
+/* Seals what was written and frees the writer; on failure too. *ret ends with body_done(). */
 int body_writer_finish(struct body_writer *w, struct body *ret, struct err *err);
+/* Frees the bytes or closes the descriptor of a body that a writer made. */
+void body_done(struct body *b);
 /* Drops everything. NULL is allowed. */
 void body_writer_free(struct body_writer *w);
 

@@ -91,11 +91,11 @@ static void store_answers(struct ask_question *q, void *arg)
 {
 	struct stage *s = arg;
 	if (q->kind == ASK_RCPT) {
-		struct ask_rcpt_answer a = {250, STR("2.1.5 ok")};
+		struct ask_rcpt_answer a = {250, RCPT_ONE, STR("2.1.5 ok")};
 		ask_answer(q, xfer_ask_rcpt_answer, &a);
 	} else if (q->kind == ASK_ACCEPT) {
 		struct ask_accept a;
-		if (ask_take(q, xfer_ask_accept, &a) != 0 || body_check(q->fd[0], &q->err) < 0)
+		if (ask_take(q, xfer_ask_accept, &a) != 0)
 			return;
 		s->asked_again += a.again;
 		if (s->dies) {
@@ -104,8 +104,7 @@ static void store_answers(struct ask_question *q, void *arg)
 			fiber_sleep("for its death", 100);
 			return;
 		}
-		ssize_t n = pread(q->fd[0], s->body, sizeof s->body - 1, 0);
-		s->body[n > 0 ? n : 0] = 0;
+		str_to_c(a.body.bytes, s->body, sizeof s->body);
 		s->accepted++;
 	}
 }

@@ -36,6 +36,17 @@ struct relay {
 
 /* ---- delivering ---- */
 
+/* In the question or beside it. */
+static int find_body(struct ask_question *q, const struct ask_deliver *m, struct str *ret)
+{
+	if (q->fd[0] >= 0)
+		return body_map_file(q->fd[0], m->body_size, ret, &q->err);
+	if (m->body.n != m->body_size)
+		return err_perm(&q->err, "internal error", "deliver: the message came without its body");
+	*ret = m->body;
+	return 0;
+}
+
 static void deliver(struct relay *r, struct ask_question *q)
 {
 	struct ask_deliver message;
@@ -47,14 +58,15 @@ static void deliver(struct relay *r, struct ask_question *q)
 		err_temp(&q->err, NULL, "relay: no settings yet");
 		return;
 	}
-	if (body_map_file(q->fd[0], message.body_size, &body, &q->err) != 0)
+	if (find_body(q, &message, &body) != 0)
 		return;
 	struct relay_means means = r->now;
 	conf_hold(means.conf);
 	resolver_hold(means.resolver);
 	relay_deliver(&means, &message, body, q->arena, &answer);
 	ask_answer(q, xfer_ask_deliver_answer, &answer);
-	body_unmap(body);
+	if (!message.body.n)
+		body_unmap(body);
 	resolver_drop(means.resolver);
 	conf_drop(means.conf);
 }

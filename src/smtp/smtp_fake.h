@@ -16,6 +16,7 @@ struct smtp_fake {
 	/* How the questions are answered. */
 	enum err_kind rcpt_error, accept_error, spool_error;
 	uint16_t rcpt_code; /* 0: by domain */
+	enum rcpt_scope rcpt_scope;
 	/* What was seen. */
 	unsigned asked, accepted, recorded, spooled;
 	struct arena *arena;
@@ -42,20 +43,22 @@ static inline int smtp_fake_rcpt(void *arg, const struct ask_rcpt *q, struct are
 	if (f->rcpt_error != ERR_NONE)
 		return smtp_fake_fail(f->rcpt_error, err);
 	if (f->rcpt_code) {
-		*ret = (struct ask_rcpt_answer){f->rcpt_code, STR("nonsense")};
+		*ret = (struct ask_rcpt_answer){f->rcpt_code, f->rcpt_scope, STR("nonsense")};
 	} else if (str_ends_nocase(q->recipient, STR("@example.org"))) {
-		*ret = (struct ask_rcpt_answer){250, STR("2.1.5 ok")};
+		*ret = (struct ask_rcpt_answer){250, f->rcpt_scope, STR("2.1.5 ok")};
 	} else {
 		*ret = (struct ask_rcpt_answer){
-			550, arena_fmt(arena, "5.7.1 relaying denied: %.*s", STR_ARG(q->recipient))};
+			550, RCPT_ONE, arena_fmt(arena, "5.7.1 relaying denied: %.*s", STR_ARG(q->recipient))};
 	}
 	return 0;
 }
 
 static inline struct str smtp_fake_read(struct arena *arena, const struct body *body)
 {
-	if (body->fd < 0)
+	if (body->spool)
 		return STR("(in the spool)");
+	if (body->fd < 0)
+		return arena_dup(arena, body->bytes);
 	char *p = arena_alloc(arena, body->size + 1);
 	ssize_t n = pread(body->fd, p, body->size + 1, 0);
 	return str_make(p, n < 0 ? 0 : (size_t)n);

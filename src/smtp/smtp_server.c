@@ -101,8 +101,8 @@ void smtp_reset_transaction(struct smtp_session *c)
 
 void smtp_forget_hello(struct smtp_session *c)
 {
-	c->hello[0] = 0;
-	c->extended = false;
+	c->hello[0] = c->open_domain[0] = 0;
+	c->extended = c->any_recipient = false;
 	smtp_reset_transaction(c);
 }
 

@@ -15,7 +15,7 @@ struct smtp_questions {
 	/* 0 with *ret, or -1 with *err (temporary: the store is away). */
 	int (*rcpt)(void *arg, const struct ask_rcpt *q, struct arena *arena,
 		struct ask_rcpt_answer *ret, struct err *err);
-	/* 0 when the message is durable. q->body.fd stays the session's. */
+	/* 0 when the message is durable. q->body stays the session's. */
 	int (*accept)(void *arg, const struct ask_accept *q, struct err *err);
 	body_spool_open *open_spool;
 	void (*record)(void *arg, struct record *r);

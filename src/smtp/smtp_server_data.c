@@ -5,7 +5,6 @@
  *   D2  Whatever is wrong with a message, it is read to its true end first, so that the session
  *       never takes content for commands. */
 #include <inttypes.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/id.h"
@@ -208,8 +207,7 @@ static void letter_begin(struct smtp_session *c, struct letter *l)
 static void letter_done(struct letter *l)
 {
 	body_writer_free(l->writer);
-	if (l->body.fd >= 0)
-		close(l->body.fd);
+	body_done(&l->body);
 	log_context()->message[0] = 0;
 }
 

@@ -110,10 +110,26 @@ static struct str recipient_address(struct smtp_session *c, const struct mailbox
 	return arena_fmt(c->command_arena, "postmaster@%.*s", STR_ARG(c->conf->hostname));
 }
 
+static struct str domain_of(struct str key)
+{
+	return str_skip(key, (size_t)(str_rfind(key, '@') + 1));
+}
+
+/* An answer that holds for more than the recipient it was given for. */
+static void note_scope(struct smtp_session *c, enum rcpt_scope scope, struct str key)
+{
+	struct str domain = domain_of(key);
+	c->any_recipient = scope == RCPT_ALL;
+	if (scope == RCPT_DOMAIN && domain.n < sizeof c->open_domain)
+		str_to_c(domain, c->open_domain, sizeof c->open_domain);
+}
+
 /* Passes the store's word on to the peer. Anything but a good 250, 4yz or 5yz with its enhanced
  * status code counts as a store that cannot be understood. */
-static bool recipient_allowed(struct smtp_session *c, struct str address)
+static bool recipient_allowed(struct smtp_session *c, struct str address, struct str key)
 {
+	if (c->any_recipient || str_eq(domain_of(key), str_from_c(c->open_domain)))
+		return true;
 	struct ask_rcpt question = {
 		.listener = c->server->listener,
 		.client = c->server->client,
@@ -129,8 +145,10 @@ static bool recipient_allowed(struct smtp_session *c, struct str address)
 		smtp_reply(c, 451, "4.3.0", "Cannot look the recipient up now, try again later");
 		return false;
 	}
-	if (answer.code == 250)
+	if (answer.code == 250) {
+		note_scope(c, answer.scope, key);
 		return true;
+	}
 	struct str text = answer.text, enhanced;
 	bool good =
 		answer.code >= 400 && answer.code <= 599 && enhanced_code(&text, &enhanced) == PARSE_DONE;
@@ -159,7 +177,7 @@ void smtp_command_rcpt(struct smtp_session *c, struct str argument)
 				c->conf->smtp_max_recipients);
 			return;
 		}
-		if (!recipient_allowed(c, address))
+		if (!recipient_allowed(c, address, key))
 			return;
 		add_recipient(t, address, &rcpt, key);
 		c->recipients++;

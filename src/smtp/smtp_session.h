@@ -32,12 +32,14 @@ struct smtp_session {
 	struct arena *command_arena;
 	struct arena *record_arena;
 	struct record *record;
-	char hello[SMTP_HELLO_MAX + 1]; /* EHLO's or HELO's argument; empty: not yet said */
-	bool extended;                  /* EHLO, not HELO */
-	struct str tls;                 /* "TLSv1.3 TLS_AES_256_GCM_SHA384"; empty: in clear */
-	struct str command;             /* the line at work, as the record shows it */
-	bool auth_tried;                /* what follows may be a password */
-	bool record_wanted;             /* it carried mail or a refusal */
+	char hello[SMTP_HELLO_MAX + 1];        /* EHLO's or HELO's argument; empty: not yet said */
+	bool extended;                         /* EHLO, not HELO */
+	struct str tls;                        /* "TLSv1.3 TLS_AES_256_GCM_SHA384"; empty: in clear */
+	bool any_recipient;                    /* the store said so */
+	char open_domain[SMTP_DOMAIN_MAX + 1]; /* all its recipients, lower case; or empty */
+	struct str command;                    /* the line at work, as the record shows it */
+	bool auth_tried;                       /* what follows may be a password */
+	bool record_wanted;                    /* it carried mail or a refusal */
 	uint64_t commands, messages, recipients;
 	bool quiet;                /* its beginning is not in the log: there were too many like it */
 	uint64_t refusals, errors; /* 4yz and 5yz; 5yz */

@@ -23,14 +23,18 @@ static bool may_relay(const struct conf *c, struct str client)
 	return ip_parse(client, &ip) && conf_networks_match(&c->relay_networks, &ip);
 }
 
-static struct ask_rcpt_answer decide_rcpt(const struct site *site, const struct ask_rcpt *q)
+static struct ask_rcpt_answer decide_rcpt(
+	const struct site *site, struct str client, struct str recipient)
 {
 	struct mailbox m;
-	if (!mailbox_from_str(q->recipient, &m) || m.domain.n == 0)
-		return (struct ask_rcpt_answer){501, STR("5.1.3 this is no address")};
-	if (site_domain(site, m.domain) || may_relay(site->conf, q->client))
-		return (struct ask_rcpt_answer){250, STR("2.1.5 recipient ok")};
-	return (struct ask_rcpt_answer){550, STR("5.7.1 relaying denied: the domain is not ours")};
+	if (!mailbox_from_str(recipient, &m) || m.domain.n == 0)
+		return (struct ask_rcpt_answer){501, RCPT_ONE, STR("5.1.3 this is no address")};
+	if (may_relay(site->conf, client))
+		return (struct ask_rcpt_answer){250, RCPT_ALL, STR("2.1.5 recipient ok")};
+	if (site_domain(site, m.domain))
+		return (struct ask_rcpt_answer){250, RCPT_DOMAIN, STR("2.1.5 recipient ok")};
+	return (struct ask_rcpt_answer){
+		550, RCPT_ONE, STR("5.7.1 relaying denied: the domain is not ours")};
 }
 
 void store_answer_rcpt(struct store *s, struct ask_question *q)
@@ -38,7 +42,7 @@ void store_answer_rcpt(struct store *s, struct ask_question *q)
 	struct ask_rcpt question;
 	if (ask_take(q, xfer_ask_rcpt, &question))
 		return;
-	struct ask_rcpt_answer answer = decide_rcpt(s->site, &question);
+	struct ask_rcpt_answer answer = decide_rcpt(s->site, question.client, question.recipient);
 	ask_answer(q, xfer_ask_rcpt_answer, &answer);
 }
 
@@ -82,6 +86,22 @@ static bool is_header_lines(struct str s)
 	return s.n == 0 || s.p[s.n - 1] == '\n';
 }
 
+/* An edge that was broken into, or whose session is older than a change of the settings. */
+static int check_recipients(const struct store *s, const struct ask_accept *q, struct err *err)
+{
+	for (uint32_t i = 0; i < q->envelope.recipient_count; i++) {
+		struct str recipient = q->envelope.recipients[i].address;
+		struct ask_rcpt_answer answer = decide_rcpt(s->site, q->client, recipient);
+		if (answer.code == 250)
+			continue;
+		log_warn("store.recipient-refused", "client=%.*s to=<%.*s> reply=\"%u %.*s\"",
+			STR_ARG(q->client), STR_ARG(recipient), answer.code, STR_ARG(answer.text));
+		return err_perm(err, "a recipient may no longer be taken here",
+			"accept: recipient %" PRIu32 " may not be taken", i);
+	}
+	return 0;
+}
+
 static int check_question(const struct store *s, const struct ask_accept *q, struct err *err)
 {
 	const struct envelope *e = &q->envelope;
@@ -101,6 +121,12 @@ static int check_question(const struct store *s, const struct ask_accept *q, str
 	return 0;
 }
 
+static int wrong_size(uint64_t said, uint64_t there, struct err *err)
+{
+	return err_perm(err, "temporary server trouble",
+		"accept: a body of %" PRIu64 " bytes came with %" PRIu64, said, there);
+}
+
 static int read_whole(int fd, char *dst, size_t n, struct err *err)
 {
 	for (size_t at = 0; at < n;) {
@@ -114,27 +140,33 @@ static int read_whole(int fd, char *dst, size_t n, struct err *err)
 	return 0;
 }
 
-/* Finds the body: a lent file comes back, a memory file is checked; a small one is read. The job owns
- * the descriptor that it then has. */
+/* The memory file that came along. */
+static int take_memory(struct ask_question *question, uint64_t size, int *ret_fd, struct err *err)
+{
+	int64_t there = body_check(question->fd[0], err);
+	if (there < 0)
+		return -1;
+	if ((uint64_t)there != size || there > BODY_MEMORY_MAX)
+		return wrong_size(size, (uint64_t)there, err);
+	*ret_fd = question->fd[0];
+	question->fd[0] = -1;
+	return 0;
+}
+
+/* Finds the body: a small one is in the question; a lent file comes back, a memory file is checked,
+ * and what fits into a row is read. The job owns the descriptor that it then has. */
 static int take_body(struct store *s, struct ask_question *question, const struct ask_accept *q,
 	struct accept_job *a, struct err *err)
 {
 	a->letter.size = q->body.size;
 	int fd = -1;
-	if (q->body.spool) {
-		if (spool_take(s->spool, question->link, q->body.spool, q->body.size, &fd, err))
-			return -1;
-	} else {
-		int64_t size = body_check(question->fd[0], err);
-		if (size < 0)
-			return -1;
-		if ((uint64_t)size != q->body.size || size > BODY_MEMORY_MAX)
-			return err_perm(err, "temporary server trouble",
-				"accept: a body of %" PRIu64 " bytes came with %lld", q->body.size,
-				(long long)size);
-		fd = question->fd[0];
-		question->fd[0] = -1;
+	if (!q->body.spool && question->fd[0] < 0) {
+		a->letter.body = q->body.bytes;
+		return q->body.bytes.n == q->body.size ? 0 : wrong_size(q->body.size, q->body.bytes.n, err);
 	}
+	if (q->body.spool ? spool_take(s->spool, question->link, q->body.spool, q->body.size, &fd, err)
+					  : take_memory(question, q->body.size, &fd, err))
+		return -1;
 	a->letter.in_file = q->body.size > SPOOL_ROW_MAX;
 	if (a->letter.in_file) {
 		a->job.body_fd = fd;
@@ -184,8 +216,8 @@ void store_answer_accept(struct store *s, struct ask_question *q)
 		return;
 	fill_letter(&a.letter, &question);
 	a.job.body_id = question.queue_id;
-	if (check_question(s, &question, &q->err) || letter_check(&a.letter, q->arena, &q->err) ||
-		take_body(s, q, &question, &a, &q->err))
+	if (check_question(s, &question, &q->err) || check_recipients(s, &question, &q->err) ||
+		letter_check(&a.letter, q->arena, &q->err) || take_body(s, q, &question, &a, &q->err))
 		return;
 	int result = writer_do(s->writer, &a.job, &q->err);
 	if (a.job.body_fd >= 0)

@@ -65,9 +65,13 @@ static int load_body(struct attempt *a, enum body_kind kind, struct err *err)
 	int step = db_step(q, err);
 	if (step <= 0)
 		return step < 0 ? -1 : err_temp(err, NULL, "the body of this message is missing");
-	a->body_fd = body_from_str(db_str(q, 0), "letter", err);
+	struct str body = db_str(q, 0);
+	if (body.n <= BODY_PACKET_MAX)
+		a->question.body = arena_dup(a->arena, body);
+	else
+		a->body_fd = body_from_str(body, "letter", err);
 	db_end(q);
-	return a->body_fd >= 0 ? 0 : -1;
+	return body.n > BODY_PACKET_MAX && a->body_fd < 0 ? -1 : 0;
 }
 
 int attempt_load(struct attempt *a, struct err *err)
@@ -233,7 +237,7 @@ void attempt_bounce(struct attempt *a)
 	struct bounce_recipient *told = arena_alloc(a->arena, a->work.count * sizeof *told);
 	size_t count = recipients_to_tell(a, told, &failed);
 	struct err err = {0};
-	struct str body = STR("");
+	struct str body = a->question.body;
 	if (count == 0)
 		return;
 	/* RFC 5321 6.1: a bounce that comes back is not answered. Its records tell what happened. */

@@ -13,6 +13,7 @@
 
 #include "ask/questions.h"
 #include "base/clock.h"
+#include "conf/settings.h"
 #include "store/store_parts.h"
 
 /* ---- the stage -------------------------------------------------------------------------------- */
@@ -99,17 +100,17 @@ static void fake_result(struct str address, struct recipient_result *r)
 
 static void note_body(struct stage *t, const struct ask_question *q, const struct ask_deliver *d)
 {
-	struct str body;
-	assert_int_equal(body_map_file(q->fd[0], UINT32_MAX, &body, NULL), 0);
+	struct str body = d->body;
+	if (q->fd[0] >= 0)
+		assert_int_equal(body_map_file(q->fd[0], UINT32_MAX, &body, NULL), 0);
 	t->body_size = body.n;
-	body_unmap(body);
 	memset(t->body, 0, sizeof t->body);
-	assert_true(pread(q->fd[0], t->body, sizeof t->body - 1, 0) >= 0);
+	str_to_c(str_take(body, sizeof t->body - 1), t->body, sizeof t->body);
 	str_to_c(d->route.connector, t->connector, sizeof t->connector);
-	if (d->envelope.sender.n)
-		return;
-	ssize_t n = pread(q->fd[0], t->bounce, sizeof t->bounce - 1, 0);
-	t->bounce[n > 0 ? n : 0] = 0;
+	if (d->envelope.sender.n == 0)
+		str_to_c(str_take(body, sizeof t->bounce - 1), t->bounce, sizeof t->bounce);
+	if (q->fd[0] >= 0)
+		body_unmap(body);
 }
 
 static void answer_relay(struct ask_question *q, void *arg)
@@ -193,6 +194,7 @@ static int set_up(void **state)
 	struct stage *t = calloc(1, sizeof *t); /* style: a test */
 	home_make(t->home);
 	t->site = site_make();
+	setting_parse(setting_find(STR("relay.networks")), STR("192.0.2.7"), t->site->conf, &t->err);
 	t->sender = "sender@example.com";
 	loop_init();
 	open_store(t);
@@ -219,6 +221,10 @@ static int make_body(struct stage *t, struct body *ret, struct arena *arena)
 	memset(bytes, 'x', t->size);
 	memcpy(bytes, "Subject: hi\r\n\r\n", t->size < 15 ? t->size : 15);
 	*ret = (struct body){.fd = -1, .size = t->size};
+	if (!t->by_spool && t->size <= BODY_PACKET_MAX) {
+		ret->bytes = str_make(bytes, t->size);
+		return -1;
+	}
 	if (!t->by_spool) {
 		ret->fd = body_from_str(str_make(bytes, t->size), "letter", &t->err);
 		return -1;
