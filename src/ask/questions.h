@@ -11,10 +11,10 @@
 enum ask_kind {
 	/* edge -> store */
 	ASK_RCPT = 1, /* may this recipient be accepted here? */
-	ASK_ACCEPT,   /* take this message: answered only when it is durable. fd 0: body memfd, if it is not small */
-	ASK_SPOOL,    /* a file for a large body. Answer fd 0: writable, unnamed */
-	ASK_RECORD,   /* told: a packed struct record */
-	ASK_ADMIN,    /* control only. fd 0: the caller's connection (credentials), fd 1: raw body */
+	ASK_ACCEPT, /* take this message: answered only when it is durable. fd 0: body memfd, if it is not small */
+	ASK_SPOOL,  /* a file for a large body. Answer fd 0: writable, unnamed */
+	ASK_RECORD, /* told: a packed struct record */
+	ASK_ADMIN,  /* control only. fd 0: the caller's connection (credentials), fd 1: raw body */
 	/* store -> relay */
 	ASK_DELIVER = 20, /* one attempt at one destination. fd 0: body, if it is not small */
 	/* edge -> keys */

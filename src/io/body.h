@@ -18,8 +18,8 @@ enum { BODY_PACKET_MAX = 32 * 1024, BODY_MEMORY_MAX = 1024 * 1024 };
 struct body {
 	struct str bytes; /* the content itself, if there is neither a descriptor nor a spool file */
 	int fd;           /* readable, sealed; -1: none */
-	uint64_t size;  /* bytes */
-	uint64_t spool; /* nonzero: the spool file that `store` keeps under this number; fd is -1 */
+	uint64_t size;    /* bytes */
+	uint64_t spool;   /* nonzero: the spool file that `store` keeps under this number; fd is -1 */
 };
 
 /* Asks for a spool file: returns 0 with a writable descriptor and its number, or -1 with *err. */
