@@ -90,12 +90,17 @@ $(OUT)/test/%_test: src/%_test.c $(ARCHIVES)
 	$(call say,TEST)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(ARCHIVES) -lcmocka $(LIBS_all) -lpthread
 # Programs that system tests run (test/crash).
-CRASH := $(addprefix $(OUT)/test/crash/,powercut_load powercut_recover)
+CRASH := $(addprefix $(OUT)/test/crash/,powercut_load powercut_recover blockcut faults.so)
 $(OUT)/test/crash/powercut_load: test/crash/powercut.c
 $(OUT)/test/crash/%: test/crash/%.c $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call say,TEST)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $(filter %.c,$^) $(ARCHIVES) $(LIBS_store) -lpthread
+# Preloaded into roles, sanitized or not.
+$(OUT)/test/crash/%.so: test/crash/%.c
+	@mkdir -p $(@D)
+	$(call say,TEST)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g -fPIC -shared -MMD -MP -MF $@.d -o $@ $< -ldl
 unit: $(UNIT) $(CRASH)
 
 # ---- fuzzers: libFuzzer, one program per x_fuzz.c -----------------------------------------------

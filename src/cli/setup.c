@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "conf/settings.h"
+#include "io/fd.h"
 #include "store/node_db.h"
 #include "store/site.h"
 
@@ -79,6 +80,17 @@ static int make_folder(const struct cli *c, const char *path)
 	return 0;
 }
 
+/* Of what is acknowledged later not even the folders may go in a power cut. The folder above may be
+ * one that we cannot read; then whoever made the home in it has to see to it. */
+static bool sync_home(struct cli *c)
+{
+	const char *above = arena_fmt(c->arena, "%s/..%c", c->home, 0).p;
+	if (fd_sync_folder(c->home) == 0 && (fd_sync_folder(above) == 0 || errno == EACCES))
+		return true;
+	cli_fail(c, "failed", "sync of %s: %s", c->home, strerror(errno));
+	return false;
+}
+
 /* The home as an absolute path, made if need be; false after saying why. */
 static bool make_home(struct cli *c)
 {
@@ -103,7 +115,7 @@ static bool make_home(struct cli *c)
 	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
 		if (make_folder(c, arena_fmt(c->arena, "%s/%s%c", c->home, folders[i], 0).p) != 0)
 			return false;
-	return true;
+	return sync_home(c);
 }
 
 /* Revision 1: the first settings. */

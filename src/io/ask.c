@@ -80,12 +80,9 @@ struct ask_link {
 	bool freed;
 };
 
-void ask_pair(int ret[2])
+int ask_pair(int ret[2])
 {
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) != 0) {
-		perror("letterlock: socketpair");
-		abort();
-	}
+	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret);
 }
 
 bool ask_link_alive(const struct ask_link *l)

@@ -68,7 +68,7 @@ int ask_call(struct ask_link *l, uint16_t kind, struct str body, const int *fds,
  * -1 comes back: for records, which may be thinned. */
 int ask_tell(struct ask_link *l, uint16_t kind, struct str body, const int *fds);
 
-/* A pair of descriptors for a link, both close-on-exec. Ends the process if there are none left. */
-void ask_pair(int ret[2]);
+/* A pair of descriptors for a link, both close-on-exec. 0, or -1 with errno. */
+int ask_pair(int ret[2]);
 
 #endif

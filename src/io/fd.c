@@ -1,6 +1,8 @@
 #include "io/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <unistd.h>
 
 enum { PIECE = 16 * 1024 };
@@ -35,4 +37,15 @@ int fd_read_all(int fd, struct buf *out)
 		if (n > 0)
 			out->n += (size_t)n;
 	}
+}
+
+int fd_sync_folder(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool ok = fd >= 0 && fsync(fd) == 0;
+	int code = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = code;
+	return ok ? 0 : -1;
 }

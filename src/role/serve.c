@@ -445,6 +445,7 @@ int main(int argc, char **argv)
 	read_options(s, argc, argv);
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* for the roles too: a limit on files is an error like others */
 	vec_init(s->sockets, sizeof(struct socket_bound));
 	groups_make(s, answer_store);
 	s->started_ms = clock_wall_ms();

@@ -90,13 +90,20 @@ static void user_of(
 	*ret_gid = own.found ? own.gid : st.st_gid;
 }
 
+static int cannot_spawn(const char *role)
+{
+	log_error("serve.fork", "role=%s err=\"%s\"", role, strerror(errno));
+	return -1;
+}
+
 /* fork and exec; returns our end of its link, or -1. */
 static int spawn(struct serve *s, const char *role, pid_t *ret_pid)
 {
+	int pair[2];
+	if (ask_pair(pair) != 0)
+		return cannot_spawn(role);
 	struct arena *arena = arena_new();
 	const char *program = arena_fmt(arena, "%s/%s", s->libexec, role).p;
-	int pair[2];
-	ask_pair(pair);
 	pid_t pid = fork();
 	if (pid == 0) {
 		/* A terminal's Ctrl-C or end, and a service manager's signal to the whole group, are for
@@ -114,9 +121,8 @@ static int spawn(struct serve *s, const char *role, pid_t *ret_pid)
 	arena_free(arena);
 	close(pair[1]);
 	if (pid < 0) {
-		log_error("serve.fork", "role=%s err=\"%s\"", role, strerror(errno));
 		close(pair[0]);
-		return -1;
+		return cannot_spawn(role);
 	}
 	*ret_pid = pid;
 	return pair[0];
@@ -188,9 +194,10 @@ static bool have_link(const struct child *a, const struct child *b)
  *
  * One role at a time: of two that link to each other at the same moment, one would be left with the
  * first pair and the other with the second, and nobody at either far end. */
-static void give_links(struct child *c, unsigned life)
+static int give_links(struct child *c, unsigned life, struct err *err)
 {
 	struct serve *s = c->serve;
+	int status = 0;
 	while (s->linking)
 		fiber_sleep("for another role's links", LINK_LOOK_MS);
 	s->linking = true;
@@ -201,7 +208,10 @@ static void give_links(struct child *c, unsigned life)
 		if (!peer->greeted || !have_link(c, peer))
 			continue;
 		int pair[2];
-		ask_pair(pair);
+		if (ask_pair(pair) != 0) {
+			status = err_temp(err, NULL, "no pair of sockets: %s", strerror(errno));
+			break;
+		}
 		say_link(peer, c, pair[0]);
 		if (c->life == life)
 			say_link(c, peer, pair[1]);
@@ -209,6 +219,7 @@ static void give_links(struct child *c, unsigned life)
 			close(pair[1]);
 	}
 	s->linking = false;
+	return status;
 }
 
 /* The contents of file->path as a sealed memfd, or -1 with file->error. */
@@ -360,7 +371,8 @@ static const char *introduce(struct child *c, unsigned life, struct err *err)
 	/* Settings first: who has a link is given work. */
 	if (c->life == life && apply_newest(c, err) != 0)
 		return "taking its settings";
-	give_links(c, life);
+	if (give_links(c, life, err) != 0)
+		return "linking it to its neighbours";
 	/* Those that came since; an edge tries its certificates with the keys it can ask now. */
 	if (c->conf_role == CONF_EDGE)
 		c->acknowledged = 0;
@@ -602,7 +614,8 @@ static int introduce_worker(struct serve *s, struct worker *w, struct err *err)
 	int pair[2];
 	if (say_start(&worker, err) != 0)
 		return -1;
-	ask_pair(pair);
+	if (ask_pair(pair) != 0)
+		return err_temp(err, NULL, "no pair of sockets: %s", strerror(errno));
 	say_link(&worker, &store, pair[1]);
 	return pair[0];
 }

@@ -11,6 +11,7 @@
 #include "io/body.h"
 #include "store/admin_verbs.h"
 #include "store/node_db.h"
+#include "store/spool.h"
 #include "store/store.h"
 
 struct fixture {
@@ -242,6 +243,9 @@ static void the_queue_can_be_asked_while_down(void **state)
 	assert_null(store_open(f->home, f->admin.site, &err)); /* a queue that was lost */
 	assert_non_null(strstr(err.log, "/node.db, which holds the queue"));
 	db_close(node_db_open(f->home, &err));
+	assert_null(store_open(f->home, f->admin.site, &err)); /* its large bodies were lost */
+	assert_non_null(strstr(err.log, "/spool, which holds the large mail of the queue"));
+	spool_close(spool_open(f->home, &err));
 	f->admin.store = store_open(f->home, f->admin.site, &err);
 	assert_non_null(f->admin.store);
 	assert_int_equal(ask(f, "queue.list", "{}"), 200);

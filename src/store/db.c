@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "base/vec.h"
+#include "io/fd.h"
 
 enum {
 	PARAMETERS = 32,
@@ -102,13 +103,9 @@ static const char reader_pragmas[] = "PRAGMA wal_autocheckpoint = 0;"
 
 static int sync_path(const char *path, struct err *err)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool ok = fd >= 0 && fsync(fd) == 0;
-	if (!ok)
-		err_temp(err, "temporary server trouble", "sync of %s: %s", path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return ok ? 0 : -1;
+	if (fd_sync_folder(path) == 0)
+		return 0;
+	return err_temp(err, "temporary server trouble", "sync of %s: %s", path, strerror(errno));
 }
 
 int db_sync_folder(const char *home, struct err *err)

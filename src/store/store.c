@@ -203,19 +203,25 @@ static void tick(void *arg)
 
 /* ---- birth and end ---------------------------------------------------------------------------- */
 
-/* setup makes node.db before site.db. Where it is missing it was lost, or forgotten when the home was
- * moved, and with a new one the mail in spool/ would be swept away as nobody's. */
+/* setup makes both before site.db. What is missing was lost, or forgotten when the home was moved: with
+ * a new node.db the mail in spool/ would be swept away as nobody's, with a new spool/ large mail would
+ * wait in vain for its bodies. */
 static int look_for_queue(const char *home, struct err *err)
 {
 	struct stat st;
 	struct arena *arena = arena_new();
 	int result = 0;
-	if (stat(arena_fmt(arena, "%s/" SITE_DB, home).p, &st) == 0 &&
-		stat(arena_fmt(arena, "%s/" NODE_DB, home).p, &st) != 0)
+	if (stat(arena_fmt(arena, "%s/" SITE_DB, home).p, &st) != 0)
+		; /* no installation yet */
+	else if (stat(arena_fmt(arena, "%s/" NODE_DB, home).p, &st) != 0)
 		result = err_say(err,
 			"%s/" NODE_DB ", which holds the queue: %s. Put it back; only to begin with an empty "
-			"queue, "
-			"make an empty file of that name",
+			"queue, make an empty file of that name",
+			home, strerror(errno));
+	else if (stat(arena_fmt(arena, "%s/spool", home).p, &st) != 0)
+		result = err_say(err,
+			"%s/spool, which holds the large mail of the queue: %s. Put it back; only to go on "
+			"without it, make an empty folder of that name",
 			home, strerror(errno));
 	arena_free(arena);
 	return result;

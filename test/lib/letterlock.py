@@ -80,6 +80,7 @@ class Home:
             "dns.trust_anchor": "",
             **(settings or {}),
         }
+        self.preload = {}  # environment for serve and its roles alone (test/crash/faults.py)
         self.process = None
         self.stderr = self.folder.parent / (self.folder.name + ".stderr")
 
@@ -88,7 +89,8 @@ class Home:
         env = {k: v for k, v in os.environ.items() if not k.startswith("LETTERLOCK")}
         env["LETTERLOCK_HOME"] = str(self.folder)
         # Walled roles cannot look for leaks (that takes ptrace); unit tests do.
-        env["ASAN_OPTIONS"] = "detect_leaks=0:abort_on_error=1:detect_stack_use_after_return=0"
+        env["ASAN_OPTIONS"] = ("detect_leaks=0:abort_on_error=1:detect_stack_use_after_return=0:"
+                               "verify_asan_link_order=0")  # a test may preload something
         env["UBSAN_OPTIONS"] = "print_stacktrace=1"
         return env
 
@@ -140,7 +142,8 @@ class Home:
             ready.settimeout(0.1)
             with open(self.stderr, "ab") as err:
                 self.process = subprocess.Popen(
-                    [self.program, "serve"], env={**self.env, "NOTIFY_SOCKET": str(notify)},
+                    [self.program, "serve"],
+                    env={**self.env, **self.preload, "NOTIFY_SOCKET": str(notify)},
                     stdin=subprocess.DEVNULL, stdout=err, stderr=err)
             end = time.monotonic() + timeout
             while True:

@@ -1,6 +1,7 @@
 """Clients that keep sending numbered messages and note what became of each: for tests that break
 things under load."""
 
+import collections
 import hashlib
 import random
 import ssl
@@ -29,13 +30,18 @@ def is_whole(data):
 
 class Load:
     """with Load(home, clients=4) as load: ...; load.outcomes[mark] is accepted (it got 250), refused,
-    or unknown: all was sent, but no reply came."""
+    or unknown: all was sent, but no reply came. load.refusals counts the refusals by code; load.hung
+    how often a client waited longer than TIMEOUT_S for a reply."""
+
+    TIMEOUT_S = 30
 
     def __init__(self, home, clients=4, sizes=(200, 4000, 40000), recipient="b@example.org", seed=1,
                  pause=0.01):
         self.home, self.clients, self.sizes, self.recipient = home, clients, sizes, recipient
         self.seed, self.pause = seed, pause
         self.outcomes = {}
+        self.refusals = collections.Counter()
+        self.hung = 0
         self.lock = threading.Lock()
         self.ending = threading.Event()
         self.threads = []
@@ -43,6 +49,10 @@ class Load:
     def _note(self, mark, outcome):
         with self.lock:
             self.outcomes[mark] = outcome
+
+    def _refused(self, reply):
+        with self.lock:
+            self.refusals[reply[:3]] += 1
 
     def count(self, outcome):
         with self.lock:
@@ -53,14 +63,16 @@ class Load:
         sent = 0
         while not self.ending.is_set():
             try:
-                with Raw(self.home.smtp, timeout=30) as client:
+                with Raw(self.home.smtp, timeout=self.TIMEOUT_S) as client:
                     self._hello(client, chance)
                     for _ in range(chance.randint(1, 5)):
                         sent += 1
                         self._send(client, f"{number}-{sent}", chance)
                         if self.ending.is_set():
                             break
-            except (OSError, ConnectionError, ssl.SSLError):
+            except TimeoutError:
+                self.hung += 1
+            except (OSError, ssl.SSLError):
                 time.sleep(0.1)
             time.sleep(self.pause)
 
@@ -81,6 +93,8 @@ class Load:
                            (f"RCPT TO:<{self.recipient}>", "250"), ("DATA", "354")):
             reply = client.say(line)
             if not reply.startswith(good):
+                if reply:
+                    self._refused(reply)
                 if not reply or reply.startswith("421"):
                     raise ConnectionError
                 client.say("RSET")
@@ -92,6 +106,7 @@ class Load:
         if reply.startswith("250"):
             self._note(mark, ACCEPTED)
         elif reply:
+            self._refused(reply)
             self._note(mark, REFUSED)
         else:
             raise ConnectionError
