@@ -94,12 +94,17 @@ static bool admit(struct recorder *k, const struct record *r, size_t bytes)
 	return k->pending + bytes <= PENDING_STRANGERS && k->strangers++ < STRANGERS_PER_TICK;
 }
 
+/* `ms` may be any number: a difference could overflow. */
+static bool is_recent(int64_t ms)
+{
+	int64_t now = clock_wall_ms();
+	return ms > now - CLOCK_SLACK_MS && ms < now + CLOCK_SLACK_MS;
+}
+
 /* Its times are true: purge_step() relies on records lying in the order of their ids. */
 static bool is_sane(const struct record *r)
 {
-	int64_t now = clock_wall_ms(), made = id_time_ms(r->id);
-	return r->id <= INT64_MAX && llabs(r->started_ms - now) < CLOCK_SLACK_MS &&
-		llabs(made - now) < CLOCK_SLACK_MS;
+	return r->id <= INT64_MAX && is_recent(r->started_ms) && is_recent(id_time_ms(r->id));
 }
 
 /* An edge tells of sessions only, relay's attempts come with its answers. */

@@ -74,6 +74,28 @@ static void sessions_leave_records(void **state)
 	arena_free(arena);
 }
 
+/* An edge may say anything; no time is so far away that looking at it goes wrong. */
+static void times_that_are_lies_are_refused(void **state)
+{
+	struct stage *t = *state;
+	static const int64_t times[] = {INT64_MIN, INT64_MAX, 0};
+	for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+		struct arena *arena = arena_new();
+		struct record *r = record_new(arena, RECORD_SESSION, STR("192.0.2.7:4711"));
+		struct ask_question q = {.link = t->store_edge, .arena = arena};
+		struct buf packed;
+		r->started_ms = times[i];
+		buf_init(&packed, 65536);
+		struct xfer x = xfer_writer(&packed);
+		xfer_record(&x, r);
+		q.body = buf_str(&packed);
+		store_answer_record(t->store, &q);
+		assert_int_equal(q.err.kind, ERR_PERM);
+		buf_done(&packed);
+		arena_free(arena);
+	}
+}
+
 static void strangers_find_little_room(void **state)
 {
 	struct stage *t = *state;
@@ -140,6 +162,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(messages_are_found_by_what_people_know),
 		TEST(sessions_leave_records),
+		TEST(times_that_are_lies_are_refused),
 		TEST(strangers_find_little_room),
 		TEST(what_is_old_is_forgotten),
 		TEST(space_is_given_back),
