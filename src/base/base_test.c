@@ -255,6 +255,9 @@ static void err_knows_two_readers(void **state)
 	assert_string_equal(e.peer, "insufficient system storage");
 	err_say(&e, "both");
 	assert_string_equal(e.peer, "both");
+	err_say(&e, "block \"%s\"", "\033[2J\r\n");
+	assert_string_equal(e.log, "block \"?[2J??\"");
+	assert_string_equal(e.peer, e.log);
 	assert_int_equal(err_perm(NULL, NULL, "nobody listens"), -1);
 }
 

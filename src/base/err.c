@@ -3,12 +3,16 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/str.h"
+
 static void set(struct err *err, enum err_kind kind, const char *peer, const char *fmt, va_list ap)
 {
 	if (!err)
 		return;
 	err->kind = kind;
 	vsnprintf(err->log, sizeof err->log, fmt, ap);
+	/* A name or label in it may be a stranger's, and the text goes to logs, answers, terminals. */
+	ascii_clean(err->log, strlen(err->log));
 	snprintf(
 		err->peer, sizeof err->peer, "%.*s", (int)sizeof err->peer - 1, peer ? peer : err->log);
 }

@@ -14,7 +14,7 @@ enum err_kind {
 
 struct err {
 	enum err_kind kind;
-	char peer[160]; /* one line without CR and LF */
+	char peer[160]; /* one line without control characters, both */
 	char log[320];
 };
 
