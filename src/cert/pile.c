@@ -336,6 +336,7 @@ int pile_read(const struct pile_part *parts, size_t n, struct str passphrase, st
 	if (status == 0)
 		status = make(&blocks, ret, err);
 	pile_blocks_done(&blocks);
+	ERR_clear_error(); /* left by whatever looked into certificates that are damaged inside */
 	if (status != 0) {
 		pile_done(ret);
 		*ret = (struct pile){0};
