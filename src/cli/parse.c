@@ -111,6 +111,9 @@ static int check(struct cli *c)
 {
 	if (!c->command || c->help)
 		return 0;
+	/* As an unset variable in a script leaves it; it would mean the root of the file system. */
+	if (!*c->home)
+		return err_say(&c->usage, "--home needs a value: DIR");
 	if (c->argument_count < c->command->min)
 		return c->argument_count == 0
 			? err_say(&c->usage, "%s needs %s", c->command->name, c->command->arguments)

@@ -58,6 +58,7 @@ static void the_home_stands_anywhere(void **state)
 	assert_string_equal(c.home, "/a");
 	assert_int_equal(parse("queue list --home=/b"), 0);
 	assert_string_equal(c.home, "/b");
+	assert_int_equal(parse("queue list --home="), -1);
 	assert_int_equal(parse("--json config get --home /c smtp.tls"), 0);
 	assert_string_equal(c.home, "/c");
 	assert_true(c.json);
