@@ -3,7 +3,8 @@
 #   make                optimised build in build/
 #   make check          ASan + UBSan build in build/asan, all tests that need no peer server
 #   make check-all      the same, and real peers, long crash runs, walls
-#   make fuzz T=NAME    one fuzzer (SECONDS=600), corpus kept in build/fuzz/NAME
+#   make fuzz           every fuzzer, SECONDS=600 each or TOTAL=3600 in all; T=NAME: one of them
+#   make fuzz-merge     keeps what they found in test/corpus; make fuzz-cover T=NAME: what it reaches
 #   make bench          load generators (bench/README.md)
 #   make style          form; make format mends it
 #   OUT=DIR             another build folder
@@ -101,13 +102,15 @@ $(OUT)/test/crash/%.so: test/crash/%.c
 	@mkdir -p $(@D)
 	$(call say,TEST)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g -fPIC -shared -MMD -MP -MF $@.d -o $@ $< -ldl
-unit: $(UNIT) $(CRASH)
+unit: $(UNIT) $(CRASH) replays
 
-# ---- fuzzers: libFuzzer, one program per x_fuzz.c -----------------------------------------------
-# All sources are compiled once more by clang with coverage.
-FUZZ_OUT   := build/fuzz
+# ---- fuzzers: libFuzzer, one program per x_fuzz.c (doc/FUZZING.md) -------------------------------
+# All sources are compiled once more by clang: for the fuzzer, or with COVER=1 to see what it reaches.
+# (fiber.c asks for gcc's word for ASan, which clang 14 does not have.)
+FUZZ_OUT   := build/fuzz$(if $(COVER),-cover)
 FUZZ_FLAGS := -std=gnu17 -D_GNU_SOURCE -DLETTERLOCK_VERSION='"$(VERSION)"' -Isrc -O1 -g \
-              -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+              $(if $(COVER),-fprofile-instr-generate -fcoverage-mapping,-fsanitize=address,undefined \
+              -fno-sanitize-recover=undefined -D__SANITIZE_ADDRESS__) -fsanitize=fuzzer-no-link
 FUZZERS    := $(patsubst src/%.c,$(FUZZ_OUT)/bin/%,$(sort $(wildcard src/*/*_fuzz.c)))
 FUZZ_OBJ   := $(foreach f,$(FOLDERS),$(patsubst src/%.c,$(FUZZ_OUT)/obj/%.o,$(call sources,$(f))))
 SECONDS    ?= 600
@@ -120,11 +123,25 @@ $(FUZZ_OUT)/libfuzzed.a: $(FUZZ_OBJ)
 $(FUZZ_OUT)/bin/%_fuzz: src/%_fuzz.c $(FUZZ_OUT)/libfuzzed.a
 	@mkdir -p $(@D)
 	$(call say,FUZZ)
-	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_OUT)/libfuzzed.a $(LIBS_all) -lpthread
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $< $(FUZZ_OUT)/libfuzzed.a \
+	    $(LIBS_all) -lpthread
 -include $(shell find $(FUZZ_OUT) -name '*.d' 2>/dev/null)
 fuzzers: $(FUZZERS)
 fuzz: $(FUZZERS)
-	tool/fuzz $(FUZZ_OUT) $(SECONDS) $(T)
+	tool/fuzz run $(FUZZ_OUT) $(if $(TOTAL),total:$(TOTAL),$(SECONDS)) $(T)
+fuzz-merge: $(FUZZERS)
+	tool/fuzz merge $(FUZZ_OUT) $(T)
+fuzz-cover:
+	@$(MAKE) --no-print-directory COVER=1 fuzzers
+	tool/fuzz cover build/fuzz-cover $(T)
+# The same programs without libFuzzer, which replay the kept corpora in `make check`.
+REPLAYS := $(patsubst src/%.c,$(OUT)/test/%,$(sort $(wildcard src/*/*_fuzz.c)))
+$(OUT)/test/%_fuzz: src/%_fuzz.c test/fuzz/replay.c $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(call say,TEST)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< test/fuzz/replay.c $(ARCHIVES) \
+	    $(LIBS_all) -lpthread
+replays: $(REPLAYS)
 
 # ---- load generators ----------------------------------------------------------------------------
 $(OUT)/bench/%: bench/%.c $(ARCHIVES)
@@ -151,6 +168,6 @@ check-all:
 clean:
 	rm -rf build
 
-.PHONY: all bench unit fuzzers fuzz layers style format check check-all clean
+.PHONY: all bench unit replays fuzzers fuzz fuzz-merge fuzz-cover layers style format check check-all clean
 .SECONDARY:
 .DELETE_ON_ERROR:
