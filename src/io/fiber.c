@@ -28,7 +28,7 @@ enum { FIBER_STACK = 256 * 1024 };
 #else
 enum { FIBER_STACK = 64 * 1024 };
 #endif
-enum { GUARD = 4096, FIBERS_KEPT = 64 };
+enum { GUARD = 4096, FIBERS_KEPT = 64, SWITCH_MAX = 512 /* of stack that a switch takes */ };
 
 enum state { READY, RUNNING, PARKED, ENDED };
 
@@ -45,6 +45,8 @@ struct fiber {
 	struct event *timer; /* made at the first wait with a time-out */
 	const char *reason;
 	int64_t started_ms, parked_ms;
+	char *parked_at;    /* on its stack; what is well below is not in use */
+	int64_t trimmed_ms; /* the parked_ms for which that was given back */
 	struct log_context log;
 	struct fiber *next_ready;
 	struct fiber *prev, *next; /* all fibers alive */
@@ -64,6 +66,7 @@ static _Thread_local struct {
 	bool in_turn;                    /* inside run_ready() */
 	struct fiber *kept[FIBERS_KEPT]; /* ended; each waits in fiber_main() for another function */
 	unsigned kept_count;
+	unsigned unneeded; /* so many were kept all the time since fiber_trim() */
 	void (*check)(const char *fiber);
 #ifdef __SANITIZE_ADDRESS__
 	void *main_fake_stack;
@@ -151,8 +154,12 @@ static void fiber_main(void)
 
 static struct fiber *fiber_get(void)
 {
-	if (sched.kept_count)
-		return sched.kept[--sched.kept_count];
+	if (sched.kept_count) {
+		struct fiber *kept = sched.kept[--sched.kept_count];
+		if (sched.unneeded > sched.kept_count)
+			sched.unneeded = sched.kept_count;
+		return kept;
+	}
 	struct fiber *f = mem_new(sizeof *f);
 	f->stack = mmap(NULL, FIBER_STACK + GUARD, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
@@ -161,14 +168,19 @@ static struct fiber *fiber_get(void)
 	return f;
 }
 
+static void fiber_free(struct fiber *f)
+{
+	munmap(f->stack, FIBER_STACK + GUARD);
+	free(f);
+}
+
 static void fiber_put(struct fiber *f)
 {
 	if (sched.kept_count < FIBERS_KEPT) {
 		sched.kept[sched.kept_count++] = f;
 		return;
 	}
-	munmap(f->stack, FIBER_STACK + GUARD);
-	free(f);
+	fiber_free(f);
 }
 
 static void fiber_end(struct fiber *f)
@@ -184,6 +196,28 @@ static void fiber_end(struct fiber *f)
 		event_free(f->timer);
 	f->timer = NULL;
 	fiber_put(f);
+}
+
+static void trim_parked(struct fiber *f)
+{
+	char *low = f->stack + GUARD;
+	size_t unused = (size_t)(f->parked_at - low);
+	f->trimmed_ms = f->parked_ms;
+	if (unused > SWITCH_MAX)
+		madvise(low, (unused - SWITCH_MAX) & ~(size_t)(GUARD - 1), MADV_DONTNEED);
+}
+
+void fiber_trim(int64_t idle_ms)
+{
+	int64_t until = clock_steady_ms() - idle_ms;
+	for (struct fiber *f = sched.all; f; f = f->next)
+		if (f->state == PARKED && f->parked_ms <= until && f->trimmed_ms != f->parked_ms)
+			trim_parked(f);
+	unsigned needed = sched.kept_count - sched.unneeded;
+	for (unsigned i = 0; i < sched.unneeded; i++)
+		fiber_free(sched.kept[i]);
+	memmove(sched.kept, sched.kept + sched.unneeded, needed * sizeof *sched.kept);
+	sched.kept_count = sched.unneeded = needed;
 }
 
 static void run(struct fiber *f)
@@ -290,6 +324,7 @@ bool fiber_park(const char *reason, int64_t timeout_ms)
 	int saved_errno = errno;
 	f->reason = reason;
 	f->parked_ms = clock_steady_ms();
+	f->parked_at = __builtin_frame_address(0);
 	f->state = PARKED;
 	f->timed_out = false;
 	if (timeout_ms >= 0) {

@@ -23,6 +23,10 @@ struct fiber *fiber_start(const char *name, void (*fn)(void *), void *arg);
 struct fiber *fiber_self(void);
 /* Fibers alive in this process. */
 unsigned fiber_count(void);
+/* Gives back to the kernel what stacks hold that nobody needs now: below the point where a fiber has
+ * been parked for `idle_ms`, and those kept for new fibers that were not needed since the last call.
+ * Call now and then. */
+void fiber_trim(int64_t idle_ms);
 
 enum { FIBER_NEVER = -1 };
 

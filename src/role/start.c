@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@
 #include "io/loop.h"
 #include "role/walls.h"
 
-enum { SERVE_FD = 3, FAULTS_MAX = 4000 };
+enum { SERVE_FD = 3, FAULTS_MAX = 4000, TRIM_MS = 5000 };
 
 /* The fiber that holds ASK_START until the walls stand, or the role has failed. */
 static struct fiber *starting;
@@ -264,9 +265,27 @@ void role_walls(struct role *r)
 	fiber_wake(starting);
 }
 
+/* What a crowd of sessions left behind is given back: stacks soon, the heap when half of them went. */
+static void trim(void *arg)
+{
+	static struct loop_timer *timer;
+	static unsigned most;
+	unsigned fibers = fiber_count();
+	fiber_trim(TRIM_MS);
+	if (fibers > most)
+		most = fibers;
+	if (fibers < most / 2) {
+		malloc_trim(0);
+		most = fibers;
+	}
+	if (!timer)
+		timer = loop_timer_new(trim, arg);
+	loop_timer_start(timer, TRIM_MS);
+}
+
 _Noreturn void role_loop(struct role *r)
 {
-	(void)r;
+	trim(r);
 	for (;;)
 		loop_run();
 }
