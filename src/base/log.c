@@ -2,7 +2,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -14,6 +16,9 @@ static int out = STDERR_FILENO;
 static enum log_level max_level = LOG_INFO;
 static struct log_context nobody;
 static _Thread_local struct log_context *current;
+/* Lines that were not written; those of them that no line has told of yet; the last one was cut. */
+static atomic_ullong lost, untold;
+static atomic_bool torn;
 
 void log_open(int fd, enum log_level level)
 {
@@ -26,11 +31,21 @@ void log_set_level(enum log_level level)
 	max_level = level;
 }
 
+/* Under the number of the one before: another thread may be about to write, and a number that was
+ * closed may by then be a database's. */
 void log_reopen(int fd)
 {
-	if (out != STDERR_FILENO)
-		close(out);
-	out = fd;
+	if (out == STDERR_FILENO) {
+		out = fd;
+		return;
+	}
+	dup3(fd, out, O_CLOEXEC);
+	close(fd);
+}
+
+uint64_t log_lost(void)
+{
+	return lost;
 }
 
 void log_set_context(struct log_context *context)
@@ -128,35 +143,87 @@ static const char *add_value(struct line *l, const char *at, va_list *ap)
 	return at + 1;
 }
 
+static void add_format(struct line *l, const char *fmt, va_list *ap)
+{
+	while (*fmt) {
+		size_t plain = strcspn(fmt, "%");
+		add(l, fmt, plain);
+		fmt += plain;
+		if (*fmt)
+			fmt = add_value(l, fmt + 1, ap);
+	}
+}
+
+/* All but the values. */
+static void begin(struct line *l, enum log_level level, const char *event)
+{
+	char time[CLOCK_TEXT];
+	const struct log_context *c = log_context();
+	int n = snprintf(l->text, sizeof l->text - TAIL, "%s [%d:%s] %c %s",
+		clock_rfc3339(clock_wall_ms(), time), (int)getpid(), c->fiber[0] ? c->fiber : "main",
+		"EWID"[level], event);
+	n += add_ids(l->text + n, sizeof l->text - TAIL - (size_t)n, c);
+	l->n = (size_t)n;
+	add(l, " ", 1);
+}
+
+/* ---- where it goes ---- */
+
+/* One write, so that lines of several processes do not mix. False: it is not there, or cut. */
+static bool put(const char *text, size_t n)
+{
+	ssize_t done;
+	while ((done = write(out, text, n)) < 0 && errno == EINTR)
+		;
+	if (done > 0 && done < (ssize_t)n)
+		torn = true;
+	return done == (ssize_t)n;
+}
+
+/* A full disk must not stop the mail: the line goes. */
+static void lose(void)
+{
+	lost++;
+	untold++;
+}
+
+/* Says how many lines are missing here. What was cut gets its line end at last. */
+static bool tell_lost(void)
+{
+	struct line line;
+	unsigned long long n = atomic_exchange(&untold, 0);
+	begin(&line, LOG_ERROR, "log.lost");
+	int tail = snprintf(
+		line.text + line.n, sizeof line.text - line.n, "lines=%llu (log.c:%d)\n", n, __LINE__);
+	if (torn && put("\n", 1))
+		torn = false;
+	if (put(line.text, line.n + (size_t)tail))
+		return true;
+	untold += n;
+	return false;
+}
+
 void log_write(
 	enum log_level level, const char *file, int line_no, const char *event, const char *fmt, ...)
 {
 	if (level > max_level)
 		return;
 	int saved_errno = errno;
-	char time[CLOCK_TEXT];
 	struct line line;
-	const struct log_context *c = log_context();
 	const char *base = strrchr(file, '/');
-	int n = snprintf(line.text, sizeof line.text - TAIL, "%s [%d:%s] %c %s",
-		clock_rfc3339(clock_wall_ms(), time), (int)getpid(), c->fiber[0] ? c->fiber : "main",
-		"EWID"[level], event);
-	n += add_ids(line.text + n, sizeof line.text - TAIL - (size_t)n, c);
-	line.n = (size_t)n;
-	add(&line, " ", 1);
+	if (atomic_load_explicit(&untold, memory_order_relaxed) && !tell_lost()) {
+		lose();
+		errno = saved_errno;
+		return;
+	}
+	begin(&line, level, event);
 	va_list ap;
 	va_start(ap, fmt);
-	while (*fmt) {
-		size_t plain = strcspn(fmt, "%");
-		add(&line, fmt, plain);
-		fmt += plain;
-		if (*fmt)
-			fmt = add_value(&line, fmt + 1, &ap);
-	}
+	add_format(&line, fmt, &ap);
 	va_end(ap);
-	n = snprintf(line.text + line.n, sizeof line.text - line.n, " (%.50s:%d)\n",
+	int tail = snprintf(line.text + line.n, sizeof line.text - line.n, " (%.50s:%d)\n",
 		base ? base + 1 : file, line_no);
-	ssize_t done = write(out, line.text, line.n + (size_t)n);
-	(void)done; /* a full disk must not stop the mail; store reports it */
+	if (!put(line.text, line.n + (size_t)tail))
+		lose();
 	errno = saved_errno;
 }

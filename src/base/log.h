@@ -2,8 +2,9 @@
  *
  *   2026-11-21T19:13:33.123Z [412:smtp-17] I smtp.accept sid=… mid=… size=4096 (smtp_server.c:321)
  *
- * Milliseconds, [process:fiber], level, event name, the session and message at work, key=value,
- * source file and line. Event names are constants that tests and metrics use too.
+ * Milliseconds, [process:fiber or thread], level (E W I D), event, the session and message at work,
+ * key=value, source file and line. An event is a module, a dot and a name: a constant that tests and
+ * metrics use too.
  * Values that came from outside may hold anything: in strings, control characters are written as '?'
  * and quotes as apostrophes, so nobody can forge a line, or end a value that stands in quotes. */
 #ifndef BASE_LOG_H
@@ -23,8 +24,12 @@ struct log_context {
 /* Lines go to `fd` (at first standard error) up to and including `level`. */
 void log_open(int fd, enum log_level level);
 void log_set_level(enum log_level level);
-/* The same level, into another file; the one before is closed unless it is standard error. */
+/* The same level, into another file, which is taken over: under the descriptor of the one before,
+ * unless that is standard error. No line of any thread goes astray meanwhile. */
 void log_reopen(int fd);
+/* Lines that could not be written, say for a full disk, since the process began. The next one that
+ * can be is preceded by one that says how many. */
+uint64_t log_lost(void);
 /* Sets whom the following lines speak of; NULL for nobody. The struct stays the caller's. */
 void log_set_context(struct log_context *context);
 /* Never NULL: where the running session may note its ids. */

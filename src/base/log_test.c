@@ -3,13 +3,18 @@
 #include "base/log_thin.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -107,6 +112,138 @@ static void a_flood_is_thinned(void **state)
 	assert_false(log_thin_may(&thin, "test.event", 3600 * 1000));
 }
 
+/* ---- files change ---- */
+
+enum { WRITERS = 4, LINES = 10000, FILES = 8 };
+
+static atomic_int writing;
+
+static void *write_lines(void *arg)
+{
+	struct log_context context = {0};
+	snprintf(context.fiber, sizeof context.fiber, "w%d", *(int *)arg);
+	log_set_context(&context);
+	for (int i = 0; i < LINES; i++)
+		log_info("test.number", "n=%d", i);
+	writing--;
+	return NULL;
+}
+
+/* Two threads write while a third changes the file under them without a pause. Runs in a process of
+ * its own beside another of its kind that writes to the same files. */
+static _Noreturn void write_while_files_change(const int files[FILES], int first)
+{
+	pthread_t threads[2];
+	int names[2] = {first, first + 1};
+	log_open(dup(files[0]), LOG_INFO);
+	writing = 2;
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, write_lines, &names[i]);
+	for (int i = 0; writing; i++)
+		log_reopen(dup(files[i % FILES]));
+	_exit(0);
+}
+
+/* line = … "[" pid ":w" writer "] I test.number n=" number " (log_test.c:" … ")" LF */
+static bool parse_line(const char *text, uint64_t *ret_writer, uint64_t *ret_number)
+{
+	struct str rest = str_from_c(text), at, value;
+	const char *w = strstr(text, ":w"), *n = strstr(text, "] I test.number n=");
+	if (!w || !n || n < w || !str_ends_nocase(rest, STR(")\n")))
+		return false;
+	at = str_make(w + 2, (size_t)(n - w - 2));
+	rest = str_from_c(n + sizeof "] I test.number n=" - 1);
+	str_split(&rest, ' ', &value);
+	return str_to_u64(at, WRITERS - 1, ret_writer) && str_to_u64(value, LINES - 1, ret_number) &&
+		str_starts(rest, STR("(log_test.c:")) && str_find(rest, ' ') < 0;
+}
+
+/* Marks what the file holds; each line must be whole. */
+static void count_lines(int fd, bool seen[WRITERS][LINES])
+{
+	char text[300];
+	FILE *f = fdopen(fd, "r");
+	assert_non_null(f);
+	rewind(f);
+	while (fgets(text, sizeof text, f)) {
+		uint64_t writer, n;
+		assert_true(parse_line(text, &writer, &n));
+		assert_false(seen[writer][n]);
+		seen[writer][n] = true;
+	}
+	fclose(f);
+}
+
+static void no_line_is_lost_when_files_change(void **state)
+{
+	static bool seen[WRITERS][LINES];
+	int files[FILES];
+	(void)state;
+	for (int i = 0; i < FILES; i++)
+		files[i] = open("/tmp", O_TMPFILE | O_RDWR | O_APPEND | O_CLOEXEC, 0600);
+	for (int i = 0; i < 2; i++)
+		if (fork() == 0)
+			write_while_files_change(files, 2 * i);
+	for (int i = 0, status; i < 2; i++) {
+		wait(&status);
+		assert_int_equal(status, 0);
+	}
+	for (int i = 0; i < FILES; i++)
+		count_lines(files[i], seen);
+	for (int i = 0; i < WRITERS; i++)
+		for (int k = 0; k < LINES; k++)
+			assert_true(seen[i][k]);
+}
+
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+	getrlimit(RLIMIT_FSIZE, &limit);
+	limit.rlim_cur = bytes;
+	setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+static bool has(struct str s, const char *what)
+{
+	return memmem(s.p, s.n, what, strlen(what)) != NULL;
+}
+
+/* A full disk cuts a line in two and takes the next ones. */
+static void what_found_no_room_is_counted(void **state)
+{
+	(void)state;
+	char text[4096] = "";
+	FILE *file = tmpfile();
+	int fd = dup(fileno(file));
+	uint64_t before = log_lost();
+	signal(SIGXFSZ, SIG_IGN);
+	fcntl(fd, F_SETFL, O_APPEND);
+	log_open(fd, LOG_INFO);
+	log_info("test.event", "n=%d", 1);
+	limit_files((rlim_t)lseek(fd, 0, SEEK_END) + 30);
+	for (int i = 2; i < 5; i++)
+		log_info("test.event", "n=%d", i);
+	assert_int_equal(log_lost() - before, 3);
+	limit_files(RLIM_INFINITY);
+	log_info("test.event", "n=%d", 5);
+	log_info("test.event", "n=%d", 6);
+	log_open(STDERR_FILENO, LOG_INFO);
+	assert_true(pread(fd, text, sizeof text - 1, 0) > 0);
+	close(fd);
+	fclose(file);
+
+	struct str rest = str_from_c(text), lines[8];
+	size_t n = 0;
+	while (n < 8 && str_split(&rest, '\n', &lines[n]))
+		n++;
+	assert_int_equal(n, 6); /* the last one is what follows the last line end */
+	assert_true(has(lines[0], "test.event n=1 "));
+	assert_int_equal(lines[1].n, 30); /* cut, but nothing follows it in its line */
+	assert_true(has(lines[2], " E log.lost lines=3 (log.c:"));
+	assert_true(has(lines[3], "test.event n=5 "));
+	assert_true(has(lines[4], "test.event n=6 "));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -114,6 +251,8 @@ int main(void)
 		cmocka_unit_test(no_value_forges_another),
 		cmocka_unit_test(long_lines_are_cut),
 		cmocka_unit_test(a_flood_is_thinned),
+		cmocka_unit_test(no_line_is_lost_when_files_change),
+		cmocka_unit_test(what_found_no_room_is_counted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,7 +78,7 @@ struct conf {
 	uint64_t smtp_processes;                                 /* of each group; 0: by cores */
 	uint64_t serve_patience_ms;
 	uint64_t log_level; /* enum log_level */
-	uint64_t log_keep_ms;
+	uint64_t log_keep_ms, log_max_size, log_max_files;
 
 	/* Not settings, but part of each snapshot for the roles that need them. */
 	struct conf_certificate *certificates; /* edge */

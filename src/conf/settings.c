@@ -530,6 +530,32 @@ const struct setting settings[] = {
 		.text = "How long log files are kept, counted from the end of their day; older ones are "
 				"deleted.",
 	},
+	{
+		.name = "log.max_size",
+		.type = SETTING_SIZE,
+		.value = "100M",
+		.min = 64 * 1024,
+		.max = (int64_t)1 << 40,
+		.offset = FIELD(log_max_size),
+		.roles = CONF_SERVE,
+		.effect = EFFECT_AT_ONCE,
+		.text = "When a log file has this size, the next one is begun: "
+				"letterlock.<date>.<count>, the count one higher. A new day begins a new file too. "
+				"Sizes are looked at every few seconds, once a second while much is written, so a "
+				"file may be a little larger.",
+	},
+	{
+		.name = "log.max_files",
+		.type = SETTING_NUMBER,
+		.value = "100",
+		.min = 2,
+		.max = 100000,
+		.offset = FIELD(log_max_files),
+		.roles = CONF_SERVE,
+		.effect = EFFECT_AT_ONCE,
+		.text = "How many log files are kept; the oldest are deleted first, also before log.keep "
+				"is over. Times log.max_size, this is the room that the log may take.",
+	},
 };
 const size_t setting_count = sizeof settings / sizeof settings[0];
 

@@ -330,6 +330,8 @@ static void on_service(struct serve *s, struct ask_question *q)
 	buf_init(&faults, 32 * 1024);
 	for (int i = 0; i < CHILDREN; i++)
 		list_faults(&s->children[i], &faults);
+	if (s->log_fault[0])
+		buf_addf(&faults, "serve %s\n", s->log_fault);
 	struct ask_service_answer answer = {.lines = buf_str(&out), .faults = buf_str(&faults)};
 	ask_answer(q, xfer_ask_service_answer, &answer);
 	buf_done(&faults);

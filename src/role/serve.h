@@ -55,6 +55,7 @@ struct child {
 	uint64_t acknowledged; /* by the child */
 	int next_conf_fd;      /* came with ASK_SNAPSHOT, waits for ASK_APPLY */
 	uint64_t next_revision;
+	unsigned log_number, log_life; /* the log file it has said to write to, in which life */
 };
 
 /* store, keys, relay, control, and the processes that groups may have */
@@ -76,7 +77,8 @@ struct serve {
 	struct child children[CHILDREN];
 	struct vec *sockets; /* struct socket_bound */
 	int control_fd;
-	int log_fd;
+	int log_fd;             /* the number stays, the file behind it changes */
+	char log_fault[320];    /* why no new log file can be begun; empty: nothing is wrong */
 	int clients_fd[GROUPS]; /* the tables of clients that the processes of a group share */
 	struct conf *conf;      /* in force */
 	struct conf *next_conf; /* prepared */
@@ -141,10 +143,12 @@ int sockets_open_control(struct serve *s, struct err *err);
 void sockets_close_control(struct serve *s);
 
 /* ---- serve_log.c */
-/* Opens today's file HOME/log/letterlock.<date>.<count> for appending. -1 with *err. */
+/* Opens today's last file HOME/log/letterlock.<date>.<count> for appending. -1 with *err. */
 int logs_open(struct serve *s, struct err *err);
-/* Goes over to a new file when the day changes, and hands it to all roles; deletes those that
- * log.keep keeps no longer. */
+/* From now on goes over to a new file when the day changes or log.max_size is reached, hands it to all
+ * roles, and deletes what log.keep and log.max_files keep no longer. */
 void logs_watch(struct serve *s);
+/* One look: what logs_watch() does every few seconds. */
+void logs_look(struct serve *s);
 
 #endif

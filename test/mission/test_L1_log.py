@@ -1,9 +1,12 @@
 """L1: log files letterlock.<date>.<count>: milliseconds, [process:fiber], level, event, session and
-message id, key=value, source file and line."""
+message id, key=value, source file and line. A new file by size and by day (the day: serve_log_test.c),
+without losing a line."""
 
 import re
+from collections import Counter
 
 from letterlock import until
+from load import Load
 from smtpclient import Raw, message, queue_id, send
 
 LINE = re.compile(
@@ -79,3 +82,48 @@ def test_L1_old_files_go(new_home):
     assert new.exists()
     assert (folder / "letterlock.20200101.gz").exists() and (folder / "letterlock.old").exists()
     assert any("serve.log-purge" in line and "letterlock.20200101.3" in line for line in home.log())
+
+
+def logs(home):
+    return sorted((home.folder / "log").glob("letterlock.*"),
+                  key=lambda one: int(one.suffix[1:]))
+
+
+def test_L1_no_line_is_lost_when_files_change(road):
+    """Each session and each message leaves its lines once, whatever file is begun meanwhile."""
+    home = road.home
+    home.set(log_max_size="64K")
+    with Load(home, clients=4, sizes=(200,), pause=0) as load:
+        until(lambda: len(logs(home)) >= 4, "three new files were begun under load", timeout=60)
+    home.wait_queue_empty()
+    home.stop()
+    assert all(NAME.match(one.name) for one in logs(home))
+    assert all(one.stat().st_size >= 64 * 1024 for one in logs(home)[:-1])
+    lines = [line for one in logs(home) for line in one.read_text().splitlines()]
+    assert [line for line in lines if not LINE.match(line)] == []
+    # sid and mid of what edge, relay and store say.
+    seen = Counter((event, id) for line in lines
+                   for event, id in re.findall(r" I (smtp\.accept) .*?mid=(\w+)", line) +
+                   re.findall(r" I (relay\.deliver|deliver\.result) .*?mid=(\w+)", line) +
+                   re.findall(r" I (smtp\.connect|smtp\.close) .*?sid=(\w+)", line))
+    assert set(seen.values()) == {1}
+    count = Counter(event for event, _ in seen)
+    assert count["smtp.accept"] >= load.count("accepted") > 100
+    assert count["smtp.accept"] == count["relay.deliver"] == count["deliver.result"]
+    assert count["smtp.connect"] == count["smtp.close"]
+    # Several processes wrote to each file but the last, and none stayed behind in an old one.
+    for one in logs(home)[:-1]:
+        assert len(set(re.findall(r" \[(\d+):", one.read_text()))) >= 4
+
+
+def test_L1_a_file_that_was_moved(road):
+    """Somebody moves the file in use away: within a minute it is there again, and used by all."""
+    one = logs(road.home)[-1]
+    one.rename(one.with_name("away"))
+    until(one.exists, "the log file is there again", timeout=60)
+
+    def all_write():
+        send(road.home.smtp, message())
+        return len(set(re.findall(r" \[(\d+):", one.read_text()))) >= 4
+
+    until(all_write, "all roles write to the new one", timeout=30, pause=0.3)
