@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <time.h>
 #include <cmocka.h>
 
 #include "base/arena.h"
@@ -216,6 +217,16 @@ static void clock_writes_dates(void **state)
 	(void)state;
 	char text[CLOCK_TEXT];
 	assert_string_equal(clock_rfc3339(1795288413123, text), "2026-11-21T19:13:33.123Z");
+	const int64_t step = (int64_t)37 * 3600 * 1000 + 123456;
+	for (int64_t ms = 0; ms < INT64_C(13569465600000); ms += step) { /* to 2400 */
+		time_t seconds = (time_t)(ms / 1000);
+		char want[CLOCK_TEXT];
+		struct tm tm;
+		strftime(want, sizeof want, "%Y-%m-%dT%H:%M:%S.", gmtime_r(&seconds, &tm));
+		assert_memory_equal(clock_rfc3339(ms, text), want, strlen(want));
+	}
+	assert_string_equal(clock_rfc3339(INT64_C(253402300799999), text), "9999-12-31T23:59:59.999Z");
+	assert_string_equal(clock_rfc3339(951782400001, text), "2000-02-29T00:00:00.001Z");
 	assert_string_equal(clock_rfc5322(1795288413123, text), "Sat, 21 Nov 2026 19:13:33 +0000");
 	clock_set_wall_ms(5);
 	assert_int_equal(clock_wall_ms(), 5);

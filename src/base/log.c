@@ -5,15 +5,13 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 
-enum { LINE_MAX_BYTES = 1600 };
-
 static int out = STDERR_FILENO;
 static enum log_level max_level = LOG_INFO;
+static pid_t pid;
 static struct log_context nobody;
 static _Thread_local struct log_context *current;
 /* Lines that were not written; those of them that no line has told of yet; the last one was cut. */
@@ -24,6 +22,7 @@ void log_open(int fd, enum log_level level)
 {
 	out = fd;
 	max_level = level;
+	pid = getpid(); /* not a system call for each line */
 }
 
 void log_set_level(enum log_level level)
@@ -58,30 +57,23 @@ struct log_context *log_context(void)
 	return current ? current : &nobody;
 }
 
-static int add_ids(char *line, size_t size, const struct log_context *c)
-{
-	int n = 0;
-	if (c->session[0])
-		n = snprintf(line, size, " sid=%s", c->session);
-	if (c->message[0])
-		n += snprintf(line + n, size - (size_t)n, " mid=%s", c->message);
-	return n;
-}
-
 /* ---- the line ---- */
+
+enum {
+	LINE_MAX_BYTES = 1600,
+	FILE_SHOWN = 50,
+	TAIL = FILE_SHOWN + 30, /* room for file and line number */
+};
 
 struct line {
 	char text[LINE_MAX_BYTES];
-	size_t n;
+	size_t n, room;
 };
-
-enum { TAIL = 80 }; /* room for file and line number */
 
 static void add(struct line *l, const char *p, size_t n)
 {
-	size_t room = sizeof l->text - TAIL - l->n;
-	if (n > room)
-		n = room;
+	if (n > l->room - l->n)
+		n = l->room - l->n;
 	memcpy(l->text + l->n, p, n);
 	l->n += n;
 }
@@ -101,8 +93,16 @@ static void add_string(struct line *l, const char *p, size_t n)
 static void add_number(struct line *l, bool is_signed, unsigned long long value)
 {
 	char digits[24];
-	int n = snprintf(digits, sizeof digits, is_signed ? "%lld" : "%llu", value);
-	add(l, digits, (size_t)n);
+	size_t at = sizeof digits;
+	bool negative = is_signed && (long long)value < 0;
+	if (negative)
+		value = -value;
+	do
+		digits[--at] = (char)('0' + value % 10);
+	while (value /= 10);
+	if (negative)
+		digits[--at] = '-';
+	add(l, digits + at, sizeof digits - at);
 }
 
 /* conversion = "%" ( "%" / [ "." ( "*" / 1*DIGIT ) ] "s" / [ "l" / "ll" / "z" ] ( "d" / "u" ) )
@@ -154,17 +154,48 @@ static void add_format(struct line *l, const char *fmt, va_list *ap)
 	}
 }
 
+static void add_c(struct line *l, const char *s)
+{
+	add(l, s, strlen(s));
+}
+
 /* All but the values. */
 static void begin(struct line *l, enum log_level level, const char *event)
 {
 	char time[CLOCK_TEXT];
+	const char level_text[] = {' ', "EWID"[level], ' ', 0};
 	const struct log_context *c = log_context();
-	int n = snprintf(l->text, sizeof l->text - TAIL, "%s [%d:%s] %c %s",
-		clock_rfc3339(clock_wall_ms(), time), (int)getpid(), c->fiber[0] ? c->fiber : "main",
-		"EWID"[level], event);
-	n += add_ids(l->text + n, sizeof l->text - TAIL - (size_t)n, c);
-	l->n = (size_t)n;
-	add(l, " ", 1);
+	l->n = 0;
+	l->room = sizeof l->text - TAIL;
+	add_c(l, clock_rfc3339(clock_wall_ms(), time));
+	add_c(l, " [");
+	add_number(l, false, (unsigned long long)(pid ? pid : getpid()));
+	add_c(l, ":");
+	add_c(l, c->fiber[0] ? c->fiber : "main");
+	add_c(l, "]");
+	add_c(l, level_text);
+	add_c(l, event);
+	if (c->session[0]) {
+		add_c(l, " sid=");
+		add_c(l, c->session);
+	}
+	if (c->message[0]) {
+		add_c(l, " mid=");
+		add_c(l, c->message);
+	}
+	add_c(l, " ");
+}
+
+/* " (smtp_server.c:321)" and the line end, into the room that was kept for them. */
+static void end(struct line *l, const char *file, int line_no)
+{
+	const char *slash = strrchr(file, '/');
+	l->room = sizeof l->text;
+	add_c(l, " (");
+	add(l, slash ? slash + 1 : file, strnlen(slash ? slash + 1 : file, FILE_SHOWN));
+	add_c(l, ":");
+	add_number(l, true, (unsigned long long)line_no);
+	add_c(l, ")\n");
 }
 
 /* ---- where it goes ---- */
@@ -193,11 +224,12 @@ static bool tell_lost(void)
 	struct line line;
 	unsigned long long n = atomic_exchange(&untold, 0);
 	begin(&line, LOG_ERROR, "log.lost");
-	int tail = snprintf(
-		line.text + line.n, sizeof line.text - line.n, "lines=%llu (log.c:%d)\n", n, __LINE__);
+	add_c(&line, "lines=");
+	add_number(&line, false, n);
+	end(&line, __FILE__, __LINE__);
 	if (torn && put("\n", 1))
 		torn = false;
-	if (put(line.text, line.n + (size_t)tail))
+	if (put(line.text, line.n))
 		return true;
 	untold += n;
 	return false;
@@ -210,7 +242,6 @@ void log_write(
 		return;
 	int saved_errno = errno;
 	struct line line;
-	const char *base = strrchr(file, '/');
 	if (atomic_load_explicit(&untold, memory_order_relaxed) && !tell_lost()) {
 		lose();
 		errno = saved_errno;
@@ -221,9 +252,8 @@ void log_write(
 	va_start(ap, fmt);
 	add_format(&line, fmt, &ap);
 	va_end(ap);
-	int tail = snprintf(line.text + line.n, sizeof line.text - line.n, " (%.50s:%d)\n",
-		base ? base + 1 : file, line_no);
-	if (!put(line.text, line.n + (size_t)tail))
+	end(&line, file, line_no);
+	if (!put(line.text, line.n))
 		lose();
 	errno = saved_errno;
 }

@@ -34,7 +34,7 @@ uint64_t log_lost(void);
 void log_set_context(struct log_context *context);
 /* Never NULL: where the running session may note its ids. */
 struct log_context *log_context(void);
-/* Of conversions takes %s, with a precision, and %d and %u, with l, ll or z. */
+/* May be called by a signal handler. Of conversions takes %s, with a precision, and %d and %u, with l, ll or z. */
 void log_write(enum log_level level, const char *file, int line, const char *event, const char *fmt,
 	...) __attribute__((format(printf, 5, 6)));
 

@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "io/loop.h"
+#include "io/watchdog.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/common_interface_defs.h>
@@ -45,6 +46,7 @@ struct fiber {
 	struct event *timer; /* made at the first wait with a time-out */
 	const char *reason;
 	int64_t started_ms, parked_ms;
+	int64_t until_ms; /* steady clock: the time-out of this wait, or FIBER_NEVER */
 	char *parked_at;    /* on its stack; what is well below is not in use */
 	int64_t trimmed_ms; /* the parked_ms for which that was given back */
 	struct log_context log;
@@ -223,6 +225,8 @@ void fiber_trim(int64_t idle_ms)
 static void run(struct fiber *f)
 {
 	int saved_errno = errno;
+	const char *after = f->reason;
+	watchdog_begin();
 	f->state = RUNNING;
 	log_set_context(&f->log);
 	do {
@@ -233,6 +237,7 @@ static void run(struct fiber *f)
 		enter_fiber(f);
 		sched.running = NULL;
 	} while (f->deep);
+	watchdog_end(f->log.fiber, after, f->state == ENDED ? "its end" : f->reason);
 	log_set_context(NULL);
 	errno = saved_errno;
 	if (f->state == ENDED)
@@ -292,7 +297,8 @@ struct fiber *fiber_start(const char *name, void (*fn)(void *), void *arg)
 	f->arg = arg;
 	f->reason = "to start";
 	f->started_ms = clock_wall_ms();
-	f->parked_ms = clock_steady_ms();
+	f->parked_ms = clock_tick_ms();
+	f->until_ms = FIBER_NEVER;
 	f->log = (struct log_context){0};
 	str_to_c(str_from_c(name), f->log.fiber, sizeof f->log.fiber);
 	f->prev = NULL;
@@ -323,7 +329,8 @@ bool fiber_park(const char *reason, int64_t timeout_ms)
 		sched.check(f->log.fiber);
 	int saved_errno = errno;
 	f->reason = reason;
-	f->parked_ms = clock_steady_ms();
+	f->parked_ms = clock_tick_ms();
+	f->until_ms = timeout_ms < 0 ? FIBER_NEVER : f->parked_ms + timeout_ms;
 	f->parked_at = __builtin_frame_address(0);
 	f->state = PARKED;
 	f->timed_out = false;
@@ -373,13 +380,19 @@ void fiber_call_deep(void (*fn)(void *), void *arg)
 struct fiber *fiber_next(struct fiber *at, struct fiber_info *ret)
 {
 	struct fiber *f = at ? at->next : sched.all;
-	if (f)
-		*ret = (struct fiber_info){
-			.name = f->log.fiber,
-			.reason = f->reason,
-			.started_ms = f->started_ms,
-			.waiting_ms = f->state == RUNNING ? 0 : clock_steady_ms() - f->parked_ms,
-		};
+	if (!f)
+		return NULL;
+	bool waits = f->state == PARKED;
+	int64_t now = clock_tick_ms();
+	*ret = (struct fiber_info){
+		.name = f->log.fiber,
+		.reason = f->reason,
+		.started_ms = f->started_ms,
+		.waiting_ms = f->state == RUNNING ? 0 : now - f->parked_ms,
+		.left_ms = !waits || f->until_ms < 0 ? FIBER_NEVER
+			: f->until_ms > now              ? f->until_ms - now
+											 : 0,
+	};
 	return f;
 }
 

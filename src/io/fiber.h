@@ -66,6 +66,7 @@ struct fiber_info {
 	const char *reason; /* "running" for the running one */
 	int64_t started_ms; /* wall clock */
 	int64_t waiting_ms; /* for how long */
+	int64_t left_ms;    /* until it gives up waiting; FIBER_NEVER: it does not */
 };
 struct fiber *fiber_next(struct fiber *at, struct fiber_info *ret);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "io/watchdog.h"
 
 static struct event_base *base;
 static void (*before_done)(void);
@@ -62,7 +63,9 @@ static void timer_fired(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop_timer *t = arg;
 	(void)fd, (void)what;
+	watchdog_begin();
 	t->fn(t->arg);
+	watchdog_end("main", "a timer", "the next turn");
 }
 
 struct loop_timer *loop_timer_new(void (*fn)(void *), void *arg)
@@ -104,7 +107,9 @@ static void signal_came(evutil_socket_t signo, short what, void *arg)
 {
 	struct on_signal *s = arg;
 	(void)signo, (void)what;
+	watchdog_begin();
 	s->fn(s->arg);
+	watchdog_end("main", "a signal", "the next turn");
 }
 
 void loop_on_signal(int signo, void (*fn)(void *), void *arg)

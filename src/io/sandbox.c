@@ -241,8 +241,8 @@ static const char *const spawn_calls[] = {"execve", "fork", "vfork", "kill", "tg
 	"inotify_add_watch", "inotify_rm_watch", "chdir", "chmod", "fchmodat", "chown", "fchownat",
 	"symlink", "symlinkat", "prctl", "arch_prctl", "set_tid_address", "capget", "capset",
 	"setgroups", "setresuid", "setresgid", "setrlimit", "prlimit64", "getrlimit", "seccomp",
-	"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "mmap", "mprotect",
-	"fcntl", "ioctl", "personality", NULL};
+	"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "timer_create",
+	"timer_settime", "mmap", "mprotect", "fcntl", "ioctl", "personality", NULL};
 
 /* Never, in no mode: they reach into other processes or deep into the kernel. (In SANDBOX_ENFORCE
  * they are refused with all the rest.) */

@@ -24,6 +24,7 @@
 #include "base/vec.h"
 #include "io/fiber.h"
 #include "io/loop.h"
+#include "io/watchdog.h"
 #include "role/walls.h"
 
 static struct vec sockets;
@@ -452,6 +453,7 @@ int main(int argc, char **argv)
 	groups_make(s, answer_store);
 	s->started_ms = clock_wall_ms();
 	loop_init();
+	watchdog_start("serve");
 	if (find_libexec(s, &err) != 0 || begin(s, &err) != 0) {
 		fprintf(stderr, "letterlock: %s\n", err.log);
 		return 1;

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "io/fiber.h"
 #include "io/loop.h"
+#include "io/watchdog.h"
 #include "role/walls.h"
 
 enum { SERVE_FD = 3, FAULTS_MAX = 4000, TRIM_MS = 5000 };
@@ -257,6 +258,7 @@ void role_walls(struct role *r)
 	struct buf missing;
 	struct err err;
 	buf_init(&missing, sizeof missing_walls - 1);
+	watchdog_start(r->group[0] ? r->group : r->name);
 	if (walls_up(r->name, r->home, r->uid, r->gid, r->walls, &missing, &err) != 0)
 		role_fail(r, &err);
 	str_to_c(buf_str(&missing), missing_walls, sizeof missing_walls);
