@@ -33,7 +33,7 @@ static struct conf *example(void)
 		{SETTING_HOSTNAME, "mx.example.org"},
 		{SETTING_PATH, "/srv/x.pem"},
 		{SETTING_NUMBER, "77"},
-		{SETTING_SIZE, "3M"},
+		{SETTING_SIZE, "70K"},
 		{SETTING_DURATION, "33s"},
 		{SETTING_DURATIONS, "100ms 7m"},
 		{SETTING_ADDRESSES, "127.0.0.1:2525 [::1]:2526"},

@@ -25,6 +25,7 @@
 #include "io/fiber.h"
 #include "io/loop.h"
 #include "io/watchdog.h"
+#include "role/serve_log.h"
 #include "role/walls.h"
 
 static struct vec sockets;

@@ -1,6 +1,4 @@
-/* serve_log: see serve.h.
- *
- * All roles append to one file, serve gives it to them and looks after it. A new one is begun when the
+/* All roles append to one file, serve gives it to them and looks after it. A new one is begun when the
  * day (UTC) changes, when log.max_size is reached, and when somebody moved or deleted the one in use.
  * Each role is handed the new file and says when it has it (ASK_LOG); until then it writes into the
  * one before, which is there as long: nothing is deleted while a role lags behind. So no line is
@@ -20,7 +18,7 @@
 #include "base/vec.h"
 #include "io/fiber.h"
 #include "io/loop.h"
-#include "role/serve.h"
+#include "role/serve_log.h"
 
 enum {
 	LOOK_MS = 5 * 1000, /* between looks at a file that hardly grows */
@@ -129,8 +127,7 @@ static int open_file(const struct serve *s, bool full, struct err *err)
 	date_of(clock_wall_ms(), file.date);
 	file.count = count_for(s, file.date, full, arena);
 	if (strcmp(file.date, logs.file.date) == 0 && file.count < logs.file.count)
-		file.count = logs.file.count;                   /* it was moved away */
-	mkdir(arena_fmt(arena, "%s/log", s->home).p, 0700); /* it may have been cleared away whole */
+		file.count = logs.file.count; /* it was moved away */
 	const char *path = path_of(s, &file, arena);
 	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
 	if (fd >= 0) {
@@ -257,6 +254,9 @@ static void turn(struct serve *s, const char *why, bool full)
 	struct err err;
 	struct log_file before = logs.file;
 	int64_t now = clock_steady_ms();
+	struct arena *arena = arena_new();
+	mkdir(arena_fmt(arena, "%s/log", s->home).p, 0700); /* it may have been cleared away whole */
+	arena_free(arena);
 	int fd = open_file(s, full, &err);
 	if (fd < 0) {
 		str_to_c(str_from_c(err.log), s->log_fault, sizeof s->log_fault);

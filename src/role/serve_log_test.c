@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "io/fiber.h"
 #include "io/loop.h"
-#include "role/serve.h"
+#include "role/serve_log.h"
 
 #define DAY_MS ((int64_t)24 * 3600 * 1000)
 #define TODAY_MS ((int64_t)1795302000 * 1000) /* 2026-11-21T23:40:00Z */

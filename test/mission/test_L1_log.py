@@ -90,7 +90,7 @@ def logs(home):
 
 
 def test_L1_no_line_is_lost_when_files_change(road):
-    """Each session and each message leaves its lines once, whatever file is begun meanwhile."""
+    """Each message leaves its lines once, of each role, whatever file is begun meanwhile."""
     home = road.home
     home.set(log_max_size="64K")
     with Load(home, clients=4, sizes=(200,), pause=0) as load:
@@ -105,12 +105,11 @@ def test_L1_no_line_is_lost_when_files_change(road):
     seen = Counter((event, id) for line in lines
                    for event, id in re.findall(r" I (smtp\.accept) .*?mid=(\w+)", line) +
                    re.findall(r" I (relay\.deliver|deliver\.result) .*?mid=(\w+)", line) +
-                   re.findall(r" I (smtp\.connect|smtp\.close) .*?sid=(\w+)", line))
+                   re.findall(r" I (smtp\.close) .*?sid=(\w+)", line))
     assert set(seen.values()) == {1}
     count = Counter(event for event, _ in seen)
     assert count["smtp.accept"] >= load.count("accepted") > 100
     assert count["smtp.accept"] == count["relay.deliver"] == count["deliver.result"]
-    assert count["smtp.connect"] == count["smtp.close"]
     # Several processes wrote to each file but the last, and none stayed behind in an old one.
     for one in logs(home)[:-1]:
         assert len(set(re.findall(r" \[(\d+):", one.read_text()))) >= 4
