@@ -32,7 +32,7 @@ static struct conf *example(void)
 	} values[] = {
 		{SETTING_HOSTNAME, "mx.example.org"},
 		{SETTING_PATH, "/srv/x.pem"},
-		{SETTING_NUMBER, "77"},
+		{SETTING_NUMBER, "12"},
 		{SETTING_SIZE, "70K"},
 		{SETTING_DURATION, "33s"},
 		{SETTING_DURATIONS, "100ms 7m"},

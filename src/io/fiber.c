@@ -46,7 +46,7 @@ struct fiber {
 	struct event *timer; /* made at the first wait with a time-out */
 	const char *reason;
 	int64_t started_ms, parked_ms;
-	int64_t until_ms; /* steady clock: the time-out of this wait, or FIBER_NEVER */
+	int64_t until_ms;   /* steady clock: the time-out of this wait, or FIBER_NEVER */
 	char *parked_at;    /* on its stack; what is well below is not in use */
 	int64_t trimmed_ms; /* the parked_ms for which that was given back */
 	struct log_context log;
