@@ -188,10 +188,10 @@ class Letterlock(Server):
         self.cli("queue", "list")
 
     def list_queue(self):
-        """By the page: 10,000 is the most it gives at once."""
+        """By the page: 1,000 is the most it gives at once."""
         place, listed = [], 0
         while place is not None:
-            page = json.loads(self.cli("queue", "list", "--limit", "10000", "--json", *place))
+            page = json.loads(self.cli("queue", "list", "--limit", "1000", "--json", *place))
             listed += len(page["messages"])
             place = ["--after", page["more"]] if page["more"] else None
         return listed

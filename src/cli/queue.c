@@ -93,16 +93,19 @@ static struct str grouped(struct cli *c, const json_t *object, const char *membe
 static struct str mostly(struct cli *c, const json_t *d)
 {
 	static const char *const members[] = {"ready", "active", "deferred", "held"};
-	const json_t *cause = json_object_get(d, "cause");
+	const json_t *trouble = json_object_get(d, "trouble");
 	json_int_t all = 0, met = json_integer_value(json_object_get(d, "of_cause"));
-	struct str trouble = text_of(c->arena, d, "trouble"), id = text_of(c->arena, cause, "id");
+	struct str id = text_of(c->arena, json_object_get(d, "cause"), "id");
 	if (id.n == 0)
 		return STR("");
 	for (size_t i = 0; i < sizeof members / sizeof *members; i++)
 		all += json_integer_value(json_object_get(d, members[i]));
 	struct str many = met == all ? STR("all") : grouped(c, d, "of_cause");
-	return arena_fmt(c->arena, "%.*s: %.*s%s%.*s", STR_ARG(many), STR_ARG(id),
-		trouble.n ? ": " : "", STR_ARG(trouble));
+	struct str said = STR("");
+	if (str_eq(id, text_of(c->arena, trouble, "cause")))
+		said = text_of(c->arena, trouble, "text");
+	return arena_fmt(c->arena, "%.*s: %.*s%s%.*s", STR_ARG(many), STR_ARG(id), said.n ? ": " : "",
+		STR_ARG(said));
 }
 
 static void print_destinations(struct cli *c, const json_t *list)

@@ -3,13 +3,21 @@
 #include "mail/cause.h"
 #include "store/admin_mail.h"
 
+static json_t *trouble_json(const struct store_destination *d)
+{
+	if (d->trouble.n == 0)
+		return json_null();
+	return json_pack(
+		"{s:o, s:o}", "cause", admin_json(d->trouble), "text", admin_json(d->trouble_text));
+}
+
 static json_t *destination_json(const struct store_destination *d)
 {
 	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:o}", "destination",
 		admin_json(d->name), "ready", (json_int_t)d->ready, "active", (json_int_t)d->active,
 		"deferred", (json_int_t)d->deferred, "held", (json_int_t)d->held, "waits_until",
 		admin_json_time(d->waits_until_ms), "cause", admin_cause_json(d->cause), "of_cause",
-		(json_int_t)d->of_cause, "trouble", d->trouble.n ? admin_json(d->trouble) : json_null());
+		(json_int_t)d->of_cause, "trouble", trouble_json(d));
 }
 
 /* Those that were met, the most frequent first. */

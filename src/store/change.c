@@ -10,7 +10,8 @@
 #include "io/fiber.h"
 #include "store/store_parts.h"
 
-enum { CHANGE_PAGE = 1000, TURN_MS = 20 };
+/* Removing also frees bodies, which have to be read for it. */
+enum { CHANGE_PAGE = 200, REMOVE_PAGE = 100, TURN_MS = 20 };
 
 struct change_item {
 	uint64_t message;
@@ -129,10 +130,11 @@ static void say_who(struct change_page *p, enum store_change change, struct str 
 static int change_page(struct store *s, enum store_change change, const struct recipient_filter *f,
 	struct recipient_place *at, struct str who, uint64_t *count, bool *ret_more, struct err *err)
 {
-	struct change_page *p = page_new(s, CHANGE_PAGE);
+	uint32_t page = change == CHANGE_REMOVE ? REMOVE_PAGE : CHANGE_PAGE;
+	struct change_page *p = page_new(s, page);
 	struct recipient_row *rows;
 	uint32_t n;
-	int result = store_list(s, f, at, CHANGE_PAGE, p->arena, &rows, &n, err);
+	int result = store_list(s, f, at, page, p->arena, &rows, &n, err);
 	if (result == 0) {
 		uint64_t concerned = 0;
 		say_who(p, change, who);
@@ -142,7 +144,7 @@ static int change_page(struct store *s, enum store_change change, const struct r
 		page_settle(p, result == 0);
 		if (result == 0)
 			*count += concerned;
-		*ret_more = n == CHANGE_PAGE;
+		*ret_more = n == page;
 	}
 	arena_free(p->arena);
 	return result;

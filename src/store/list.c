@@ -3,13 +3,15 @@
  * let the others run in between. */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/id.h"
 #include "io/fiber.h"
 #include "store/store_parts.h"
 
 enum {
-	RAW_PAGE = 500,     /* rows between two turns of the others */
-	WALK_STEPS = 20000, /* recipients in memory, likewise */
+	RAW_PAGE = 500,     /* rows of one query */
+	WALK_STEPS = 20000, /* recipients in memory that are looked at in one go */
+	TURN_MS = 10,       /* a disk that has to be read is slow: then others run */
 	OPEN_STATES = 1 << RECIPIENT_READY | 1 << RECIPIENT_DEFERRED | 1 << RECIPIENT_HELD
 };
 
@@ -24,7 +26,37 @@ struct listing {
 	struct arena *arena;
 	struct recipient_row *rows;
 	uint32_t n, limit;
+	int64_t turn_ms; /* steady clock: our turn began */
 };
+
+/* ---- turns ------------------------------------------------------------------------------------ */
+
+/* All that is read in one turn is one read transaction: that spares the locks of each row, and lets
+ * the rows share what was read of the file. */
+static int turn_begin(struct listing *l, struct err *err)
+{
+	l->turn_ms = clock_steady_ms();
+	return db_exec(l->store->reader, "BEGIN", err);
+}
+
+static int turn_end(struct listing *l, struct err *err)
+{
+	return db_exec(l->store->reader, "COMMIT", err);
+}
+
+static bool turn_is_over(const struct listing *l)
+{
+	return clock_steady_ms() - l->turn_ms >= TURN_MS;
+}
+
+/* Between two statements. 0, or -1 with *err: then we have no turn. */
+static int let_others_run(struct listing *l, struct err *err)
+{
+	if (turn_end(l, err))
+		return -1;
+	fiber_sleep("to let others run", 0);
+	return turn_begin(l, err);
+}
 
 /* ---- rows ------------------------------------------------------------------------------------- */
 
@@ -132,15 +164,16 @@ static int list_waiting(
 		.before_ms = f->before_ms};
 	struct queue_entry e;
 	for (;;) {
-		uint32_t steps = WALK_STEPS, turn = l->n + RAW_PAGE;
+		uint32_t steps = WALK_STEPS;
 		bool more = true;
-		while (l->n < l->limit && l->n < turn &&
+		while (l->n < l->limit && !turn_is_over(l) &&
 			(more = queue_next(l->store->queue, &filter, at, &steps, &e)))
 			if (add_open(l, e.message, e.n, err))
 				return -1;
 		if (l->n == l->limit || (!more && steps))
 			return 0;
-		fiber_sleep("to let others run", 0);
+		if (let_others_run(l, err))
+			return -1;
 	}
 }
 
@@ -167,12 +200,12 @@ static int list_by_sender(struct listing *l, struct queue_place *at, struct err 
 		for (int i = 0; i < n && l->n < l->limit; i++) {
 			struct queue_entry e;
 			int fits = queue_find(l->store->queue, ids[i], 0, &e) ? sender_fits(l, ids[i], err) : 0;
-			if (fits < 0 || (fits && list_waiting(l, ids[i], at, err)))
+			if (fits < 0 || (fits && list_waiting(l, ids[i], at, err)) ||
+				(turn_is_over(l) && let_others_run(l, err)))
 				return -1;
 		}
 		if (l->n == l->limit || n < RAW_PAGE)
 			return 0;
-		fiber_sleep("to let others run", 0);
 	}
 	return n;
 }
@@ -225,22 +258,24 @@ static int row_fits(struct listing *l, struct db_query *q, struct err *err)
 
 static int list_rows(struct listing *l, struct queue_place *at, struct err *err)
 {
-	uint32_t seen = RAW_PAGE;
-	while (seen == RAW_PAGE && l->n < l->limit) {
+	bool more = true;
+	while (more && l->n < l->limit) {
 		struct db_query *q = candidates(l->store, l->filter, at);
 		int step = 1, fits = 0;
-		for (seen = 0; l->n < l->limit && (step = db_step(q, err)) > 0; seen++) {
+		uint32_t seen = 0;
+		while (l->n < l->limit && !turn_is_over(l) && (step = db_step(q, err)) > 0) {
 			*at = (struct queue_place){(uint64_t)db_int(q, 0), (uint32_t)db_int(q, 1)};
 			if ((fits = row_fits(l, q, err)) < 0)
 				break;
 			if (fits)
 				read_recipient(l, q);
+			seen++;
 		}
 		if (step > 0)
 			db_end(q);
-		if (step < 0 || fits < 0)
+		if (step < 0 || fits < 0 || let_others_run(l, err))
 			return -1;
-		fiber_sleep("to let others run", 0);
+		more = step > 0 || seen == RAW_PAGE;
 	}
 	return 0;
 }
@@ -255,14 +290,14 @@ int store_list(struct store *s, const struct recipient_filter *f, struct recipie
 		.rows = arena_alloc(arena, limit * sizeof *l.rows),
 		.limit = limit};
 	struct queue_place place = {at->message, at->n};
-	int result;
-	if (f->states & ~(unsigned)OPEN_STATES) {
-		result = list_rows(&l, &place, err);
-	} else {
-		store_wait_loaded(s);
-		result = f->by_sender ? list_by_sender(&l, &place, err)
-							  : list_waiting(&l, f->message, &place, err);
-	}
+	store_wait_loaded(s);
+	if (turn_begin(&l, err))
+		return -1;
+	int result = f->states & ~(unsigned)OPEN_STATES ? list_rows(&l, &place, err)
+		: f->by_sender                              ? list_by_sender(&l, &place, err)
+													: list_waiting(&l, f->message, &place, err);
+	if (db_in_transaction(s->reader) && turn_end(&l, result ? NULL : err))
+		result = -1;
 	if (result)
 		return -1;
 	*at = (struct recipient_place){place.message, place.n};
@@ -300,7 +335,8 @@ static void add_next_hop(void *arg, const struct queue_next_hop *hop)
 		.held = hop->held,
 		.active = hop->active,
 		.waits_until_ms = hop->not_before_ms,
-		.trouble = hop->trouble.text,
+		.trouble = hop->trouble.cause,
+		.trouble_text = hop->trouble.text,
 		.cause = hop->cause ? str_from_c(causes[hop->cause - 1].id) : STR(""),
 		.of_cause = hop->of_cause};
 	vec_add(&s->list, &d);
@@ -326,6 +362,7 @@ void store_summarize(
 		*d = *(struct store_destination *)vec_at(&sum.list, i);
 		d->name = arena_dup(arena, d->name);
 		d->trouble = arena_dup(arena, d->trouble);
+		d->trouble_text = arena_dup(arena, d->trouble_text);
 	}
 	vec_done(&sum.list);
 }

@@ -3,50 +3,65 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/store_parts.h"
 
 enum {
-	STEP = 200,
+	STEP = 200,             /* rows that go in one step */
+	LOOK = 1000,            /* rows that are looked at */
 	SHRINK_STEP = 500,      /* pages of 4 KB */
 	SHRINK_KEEP = 4 * 1024, /* free ones that stay: the next mail takes them */
-	ID_TIME_SHIFT = 20,
 };
 
 struct purge_job {
 	struct write_job job;
 	struct store *store;
 	int64_t before_ms;
-	int64_t gone, freed; /* rows and pages of this step */
+	uint64_t messages_at, records_at; /* where the walks are; 0: at their end, or beginning */
+	int64_t freed;                    /* pages of this step */
 };
 
-/* Runs the steps for each id that the query gives. */
-static int purge(struct purge_job *p, struct db *db, struct db_query *q, const char *const *steps,
-	struct err *err)
+/* Ids sort by time, so what is old lies together. What must stay, such as mail that still waits, is
+ * passed over once in a walk, however much of it there is. */
+struct walk {
+	const char *select; /* id, and whether it may go: behind $1, below $2, old at $3; at most $4 */
+	const char *const *steps; /* what is done with each id that goes */
+};
+
+/* The next part of a walk behind *at. */
+static int purge(
+	struct purge_job *p, struct db *db, const struct walk *walk, uint64_t *at, struct err *err)
 {
 	int64_t ids[STEP];
-	size_t n = 0;
-	int step = 0;
-	db_bind_int(q, 1, p->before_ms << ID_TIME_SHIFT);
-	db_bind_int(q, 2, STEP);
-	while (n < STEP && (step = db_step(q, err)) > 0)
-		ids[n++] = db_int(q, 0);
+	int n = 0, seen = 0, step = 0;
+	struct db_query *q = db_query(db, walk->select);
+	db_bind_int(q, 1, (int64_t)*at);
+	db_bind_int(q, 2, (int64_t)id_first(p->before_ms));
+	db_bind_int(q, 3, p->before_ms);
+	db_bind_int(q, 4, LOOK);
+	while (n < STEP && (step = db_step(q, err)) > 0) {
+		*at = (uint64_t)db_int(q, 0);
+		if (db_int(q, 1))
+			ids[n++] = db_int(q, 0);
+		seen++;
+	}
 	if (step < 0)
 		return -1;
 	db_end(q);
-	for (size_t i = 0; i < n; i++)
-		for (const char *const *sql = steps; *sql; sql++) {
+	if (n < STEP && seen < LOOK)
+		*at = 0;
+	for (int i = 0; i < n; i++)
+		for (const char *const *sql = walk->steps; *sql; sql++) {
 			struct db_query *d = db_query(db, *sql);
 			db_bind_int(d, 1, ids[i]);
 			if (db_run(d, err))
 				return -1;
 		}
-	p->gone += (int64_t)n;
 	return 0;
 }
 
-/* Ids sort by time, so the old ones lie together; those that are still open are passed over. */
 static int purge_messages(struct purge_job *p, struct db *db, struct err *err)
 {
 	static const char *const steps[] = {
@@ -55,10 +70,10 @@ static int purge_messages(struct purge_job *p, struct db *db, struct err *err)
 		"DELETE FROM message WHERE id = $1",
 		NULL,
 	};
-	struct db_query *q = db_query(
-		db, "SELECT id FROM message WHERE id < $1 AND finished_ms < $3 ORDER BY id LIMIT $2");
-	db_bind_int(q, 3, p->before_ms);
-	return purge(p, db, q, steps, err);
+	static const struct walk walk = {
+		"SELECT id, finished_ms < $3 FROM message WHERE id > $1 AND id < $2 ORDER BY id LIMIT $4",
+		steps};
+	return purge(p, db, &walk, &p->messages_at, err);
 }
 
 /* A record stays as long as a message it speaks of. */
@@ -69,17 +84,21 @@ static int purge_records(struct purge_job *p, struct db *db, struct err *err)
 		"DELETE FROM record WHERE id = $1",
 		NULL,
 	};
-	struct db_query *q = db_query(db,
-		"SELECT id FROM record WHERE id < $1 AND NOT EXISTS (SELECT 1 FROM record_message AS r"
-		" JOIN message ON message.id = r.message WHERE r.record = record.id) ORDER BY id LIMIT $2");
-	return purge(p, db, q, steps, err);
+	static const struct walk walk = {
+		"SELECT id, NOT EXISTS (SELECT 1 FROM record_message AS r JOIN message ON"
+		" message.id = r.message WHERE r.record = record.id) FROM record"
+		" WHERE id > $1 AND id < $2 AND at_ms < $3 ORDER BY id LIMIT $4",
+		steps};
+	return purge(p, db, &walk, &p->records_at, err);
 }
 
 static int apply_purge(struct write_job *job, struct writer *w, struct db *db, struct err *err)
 {
 	struct purge_job *p = (struct purge_job *)job; /* its first member */
 	(void)w;
-	p->gone = 0;
+	/* The loop's thread leaves them alone until this job is done. */
+	p->messages_at = p->store->purged_messages;
+	p->records_at = p->store->purged_records;
 	if (purge_messages(p, db, err) || purge_records(p, db, err))
 		return -1;
 	return db_shrink(db, SHRINK_KEEP, SHRINK_STEP, &p->freed, err);
@@ -90,10 +109,14 @@ static void purge_done(struct write_job *job)
 	struct purge_job *p = (struct purge_job *)job; /* its first member */
 	struct store *s = p->store;
 	s->purging = false;
-	if (job->err.kind != ERR_NONE)
+	if (job->err.kind != ERR_NONE) {
 		log_warn("store.purge", "%s", job->err.log);
-	else if (p->gone >= STEP || p->freed >= SHRINK_STEP)
-		purge_step(s); /* there is more */
+	} else {
+		s->purged_messages = p->messages_at;
+		s->purged_records = p->records_at;
+		if (p->messages_at || p->records_at || p->freed >= SHRINK_STEP)
+			purge_step(s); /* there is more */
+	}
 	free(p);
 }
 

@@ -499,6 +499,201 @@ static void sums_agree(struct queue *q, const struct queue_counts *c)
 	assert_in_range(s.all.untold, 0, queue_cause_count(q, 0));
 }
 
+/* ---- K6: bad destinations slow no other -------------------------------------------------------- */
+
+enum { DESTINATIONS = 1000 };
+
+static void add_many(struct queue *q, uint64_t first_id, const char *kind, unsigned each)
+{
+	for (unsigned i = 0; i < DESTINATIONS * each; i++) {
+		char domain[32];
+		snprintf(domain, sizeof domain, "%s%u", kind, i % DESTINATIONS);
+		add_one(q, first_id + i, domain, 0);
+	}
+}
+
+/* Takes all that may go, as store does, until QUEUE_RUNNING_MAX are under way. */
+static unsigned take_all(struct queue *q, int64_t now_ms, struct queue_work *works, unsigned n)
+{
+	while (n < QUEUE_RUNNING_MAX && take(q, now_ms, &works[n]))
+		n++;
+	return n;
+}
+
+static bool is_of(struct queue *q, const struct queue_work *w, const char *kind)
+{
+	struct queue_entry e;
+	assert_true(queue_find(q, w->message, 0, &e));
+	return str_starts(e.domain, str_from_c(kind));
+}
+
+/* A thousand destinations that never answer hold no more than their share, each one attempt. */
+static void new_destinations_leave_room(void **state)
+{
+	struct queue *q = *state;
+	static struct queue_work works[QUEUE_RUNNING_MAX];
+	queue_set_concurrency(q, 20);
+	for (uint64_t i = 0; i < 1000; i++)
+		add_one(q, 50000 + i, "well", 1);
+	reach(q, "well");
+	add_many(q, 1, "silent", 3);
+	unsigned n = take_all(q, 1, works, 0), silent = 0;
+	for (unsigned i = 0; i < n; i++)
+		silent += is_of(q, &works[i], "silent");
+	assert_int_equal(silent, QUEUE_NEW_MAX);
+	assert_int_equal(n, QUEUE_NEW_MAX + 20);
+	assert_true(queue_next_ms(q, 1) == QUEUE_NEVER || queue_next_ms(q, 1) > 1);
+	/* Others come: there is room for them. */
+	finish(q, &works[0], RECIPIENT_DELIVERED, 0, false, 1);
+	assert_true(queue_next_ms(q, 1) == 1);
+}
+
+/* Attempts that do not move make their destination a slow one, also while none of them has ended. */
+static void slow_destinations_share_what_is_theirs(void **state)
+{
+	struct queue *q = *state;
+	static struct queue_work works[QUEUE_RUNNING_MAX];
+	struct queue_work w;
+	int64_t now = 0;
+	queue_set_concurrency(q, 20);
+	add_many(q, 1, "slow", 30);
+	for (unsigned i = 0; i < DESTINATIONS; i++) { /* all of them were well once */
+		assert_true(take(q, now, &w));
+		finish(q, &w, RECIPIENT_DELIVERED, 0, false, now);
+	}
+	unsigned n = take_all(q, now, works, 0);
+	assert_int_equal(n, QUEUE_RUNNING_MAX);
+	now += QUEUE_SLOW_MS + 1;
+	for (unsigned i = 0; i < QUEUE_RUNNING_MAX - QUEUE_BAD_MAX; i++) { /* those that hung first */
+		finish(q, &works[--n], RECIPIENT_DELIVERED, 0, false, now);
+		assert_true(take(q, now, &works[n++])); /* goes to one that is not known as slow yet */
+	}
+	for (int round = 0; round < 3; round++) {
+		now += QUEUE_SLOW_MS + 1;
+		while (n > 0)
+			finish(q, &works[--n], RECIPIENT_DELIVERED, 0, false, now);
+		n = take_all(q, now, works, 0);
+	}
+	assert_int_equal(n, QUEUE_BAD_MAX);
+	reach(q, "well");
+	add_one(q, 99999, "well", now);
+	assert_int_equal(take(q, now, &w), 99999);
+}
+
+/* One that is quick again is as good as any. */
+static void a_slow_destination_recovers(void **state)
+{
+	struct queue *q = *state;
+	struct queue_work w, more;
+	static struct queue_work works[QUEUE_RUNNING_MAX];
+	queue_set_concurrency(q, QUEUE_RUNNING_MAX);
+	add_many(q, 1, "x", 1);
+	for (uint64_t i = 0; i < 1000; i++)
+		add_one(q, 5000 + i, "slow", 0);
+	for (unsigned i = 0; i < DESTINATIONS; i++) { /* out of the way */
+		queue_reserve(q, 1 + i, 0);
+		queue_settle(q, 1 + i, 0, RECIPIENT_HELD, 0);
+	}
+	assert_true(take(q, 0, &w));
+	finish(q, &w, RECIPIENT_DELIVERED, 0, false, QUEUE_SLOW_MS + 1);
+	assert_int_equal(take_all(q, 5000, works, 0), QUEUE_BAD_MAX);
+	assert_int_equal(take(q, 5000, &more), 0);
+	finish(q, &works[0], RECIPIENT_DELIVERED, 0, false, 5001);
+	assert_int_equal(take_all(q, 5001, works, QUEUE_BAD_MAX), QUEUE_RUNNING_MAX);
+}
+
+/* ---- at size ---------------------------------------------------------------------------------- */
+
+/* However much becomes due at once, one call does a little of it. */
+static void time_passes_in_small_steps(void **state)
+{
+	struct queue *q = *state;
+	struct queue_work w;
+	struct queue_counts c;
+	for (uint64_t i = 1; i <= 1000; i++)
+		add_one(q, i, "dead", 100);
+	add_one(q, 2000, "well", 100);
+	assert_int_equal(take(q, 50, &w), 0);
+	assert_int_equal(take(q, 100, &w), 1);
+	assert_true(queue_next_ms(q, 100) <= 100); /* there is more to be done now */
+	int calls = 1;
+	while (take(q, 100, &w) != 2000)
+		calls++;
+	assert_in_range(calls, 10, 50);
+	queue_count(q, &c);
+	assert_int_equal(c.active, 2);
+}
+
+static unsigned list(struct queue *q, const struct queue_filter *f, uint64_t *ret_last)
+{
+	struct queue_place at = {0};
+	struct queue_entry e;
+	unsigned n = 0;
+	for (;;) {
+		uint32_t steps = 7;
+		while (queue_next(q, f, &at, &steps, &e)) {
+			assert_true(n == 0 || e.message > *ret_last);
+			*ret_last = e.message;
+			n++;
+		}
+		if (steps)
+			return n;
+	}
+}
+
+static void what_fits_is_found_in_order(void **state)
+{
+	struct queue *q = *state;
+	struct queue_work w;
+	uint64_t last = 0, first = id_first(1000);
+	for (uint64_t i = 0; i < 100; i++)
+		add_one(q, id_first(1000 + (int64_t)i), i % 2 ? "odd" : "even", 10);
+	for (uint64_t i = 0; i < 10; i++) {
+		queue_set_cause(q, id_first(1000 + (int64_t)i), 0, 5);
+		queue_settle(q, id_first(1000 + (int64_t)i), 0, RECIPIENT_DEFERRED, 10);
+	}
+	assert_int_equal(list(q, &(struct queue_filter){0}, &last), 100);
+	assert_int_equal(list(q, &(struct queue_filter){.domain = STR("odd")}, &last), 50);
+	assert_int_equal(list(q, &(struct queue_filter){.destination = STR("mx even")}, &last), 50);
+	assert_int_equal(list(q, &(struct queue_filter){.domain = STR("nobody")}, &last), 0);
+	assert_int_equal(list(q, &(struct queue_filter){.cause = 5}, &last), 10);
+	assert_int_equal(list(q, &(struct queue_filter){.cause = 5, .domain = STR("odd")}, &last), 5);
+	assert_int_equal(list(q, &(struct queue_filter){.states = 1 << RECIPIENT_DEFERRED}, &last), 10);
+	assert_int_equal(list(q, &(struct queue_filter){.from_ms = 1090}, &last), 10);
+	assert_int_equal(list(q, &(struct queue_filter){.before_ms = 1020}, &last), 20);
+	assert_int_equal(
+		list(q, &(struct queue_filter){.from_ms = 1010, .before_ms = 1020}, &last), 10);
+	assert_int_equal(list(q, &(struct queue_filter){.message = first}, &last), 1);
+	assert_int_equal(list(q, &(struct queue_filter){.active = true}, &last), 0);
+	assert_int_equal(take(q, 10, &w), first);
+	assert_int_equal(list(q, &(struct queue_filter){.active = true}, &last), 1);
+	/* Untried ones wait for what the others have met. */
+	finish(q, &w, RECIPIENT_DEFERRED, 1000, true, 10);
+	uint8_t refused = queue_cause(STR("connect.refused"));
+	assert_int_equal(list(q, &(struct queue_filter){.cause = refused}, &last), 45);
+}
+
+/* The next page neither repeats nor skips what stayed, whatever went and came meanwhile. */
+static void a_place_in_the_list_is_stable(void **state)
+{
+	struct queue *q = *state;
+	struct queue_place at = {0};
+	struct queue_entry e;
+	const struct queue_filter all = {0};
+	uint32_t steps = UINT32_MAX;
+	for (uint64_t i = 1; i <= 3000; i++)
+		add_one(q, i * 10, "a", 10);
+	for (uint64_t i = 1; i <= 3000; i++) {
+		if (i % 3 == 0)
+			continue; /* gone before we came */
+		assert_true(queue_next(q, &all, &at, &steps, &e));
+		assert_int_equal(e.message, i * 10);
+		queue_settle(q, e.message, 0, i % 2 ? RECIPIENT_DELIVERED : RECIPIENT_DEFERRED, 10);
+		queue_settle(q, (i + 2) / 3 * 30, 0, RECIPIENT_REMOVED, 0);
+		add_one(q, i * 10 - 5, "b", 10); /* behind us */
+	}
+}
+
 /* ---- all of it at random ---------------------------------------------------------------------- */
 
 enum { RANDOM_STEPS = 60000, RUNNING_MAX = 64 };
@@ -589,6 +784,12 @@ int main(void)
 		TEST(new_routes_regroup_what_waits),
 		TEST(a_reserved_recipient_is_out_of_reach),
 		TEST(next_hops_and_causes_are_counted),
+		TEST(new_destinations_leave_room),
+		TEST(slow_destinations_share_what_is_theirs),
+		TEST(a_slow_destination_recovers),
+		TEST(time_passes_in_small_steps),
+		TEST(what_fits_is_found_in_order),
+		TEST(a_place_in_the_list_is_stable),
 		TEST(any_order_keeps_the_counts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

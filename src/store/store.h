@@ -106,9 +106,9 @@ int store_records(struct store *s, uint64_t message, struct str peer, uint32_t l
 struct store_destination {
 	struct str name; /* as recipient_row.destination */
 	uint64_t ready, deferred, held, active;
-	int64_t waits_until_ms; /* it was not reached and backs off (K3); 0: it does not */
-	struct str trouble;     /* what it said or how it failed then; empty: it did not */
-	struct str cause;       /* the one most of its recipients have met, and how many; empty: none */
+	int64_t waits_until_ms;           /* it was not reached and backs off (K3); 0: it does not */
+	struct str trouble, trouble_text; /* the cause of its last failure; empty: it did not fail */
+	struct str cause; /* the one most of its recipients have met, and how many; empty: none */
 	uint64_t of_cause;
 };
 struct store_summary {

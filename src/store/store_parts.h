@@ -31,6 +31,7 @@ struct store {
 	bool changing;    /* a change of an administrator is under way (change.c) */
 	bool purging;     /* a step of purge.c is under way */
 	int64_t purge_ms; /* steady clock: the next one */
+	uint64_t purged_messages, purged_records; /* so far its walks came; 0: they begin */
 	bool stopping, closing;
 	bool relay_leaves;       /* on purpose: its end is nobody's death */
 	bool failed;             /* the writer is dead: nothing is accepted or delivered */

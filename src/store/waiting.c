@@ -89,7 +89,7 @@ uint32_t waiting_new(struct waiting_table *t)
 	return number << BLOCK_BITS | i;
 }
 
-/* An empty block is given back, save for the one that is filled next. */
+/* An empty block is given back if there is room in another one. */
 void waiting_free(struct waiting_table *t, uint32_t slot)
 {
 	uint32_t number = slot >> BLOCK_BITS;
@@ -100,7 +100,7 @@ void waiting_free(struct waiting_table *t, uint32_t slot)
 	}
 	b->slots[slot & (BLOCK - 1)].next = b->free;
 	b->free = slot & (BLOCK - 1);
-	if (b->live == 0 && t->roomy != number) {
+	if (b->live == 0 && (t->roomy != number || b->next != NO_BLOCK)) {
 		roomy_remove(t, b);
 		*block_at(t, number) = NULL;
 		free(b);
