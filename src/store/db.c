@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "io/fd.h"
+#include "store/wal_vfs.h"
 
 enum {
 	PARAMETERS = 32,
@@ -139,7 +140,9 @@ struct db *db_open(const char *path, enum db_mode mode, struct err *err)
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
 	if (mode == DB_WRITER)
 		flags |= SQLITE_OPEN_CREATE;
-	int code = sqlite3_open_v2(path, &d->handle, flags, NULL);
+	int code = mode == DB_WRITER ? wal_vfs_register(NULL) : SQLITE_OK;
+	if (code == SQLITE_OK)
+		code = sqlite3_open_v2(path, &d->handle, flags, mode == DB_WRITER ? WAL_VFS : NULL);
 	if (code != SQLITE_OK) {
 		err_temp(err, "temporary server trouble", "database %s: %s", path,
 			d->handle ? sqlite3_errmsg(d->handle) : sqlite3_errstr(code));
