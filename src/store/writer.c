@@ -44,6 +44,7 @@
 #include "io/fiber.h"
 #include "io/loop.h"
 #include "store/node_db.h"
+#include "store/sync_pool.h"
 
 enum {
 	/* More than the WAL: freed, it lets the WAL be copied back, and so begin anew. */
@@ -63,6 +64,7 @@ struct queue_of_jobs {
 struct writer {
 	struct db *db;
 	struct spool *spool;
+	struct sync_pool *sync_pool;
 	char *reserve_path;
 	void (*failed)(const char *why, void *arg);
 	void *failed_arg;
@@ -241,14 +243,26 @@ static int write_body(struct writer *w, struct write_job *job, struct err *err)
 	return 0;
 }
 
-/* Q2 and Q3 for one job. */
-static int keep_body(struct writer *w, struct write_job *job, struct err *err)
+/* Q2. What fails here is not known to be on disk, and so are the others. */
+static void sync_bodies(struct writer *w, struct write_job *jobs)
 {
-	if (fsync(job->body_fd) == -1) {
-		err_temp(err, "temporary server trouble", "sync of a body: %s", strerror(errno));
-		die(w, err->log);
-		return -1;
+	struct vec fds;
+	vec_init(&fds, sizeof(int));
+	for (struct write_job *job = jobs; job; job = job->next)
+		if (job->body_fd >= 0 && job->err.kind == ERR_NONE)
+			vec_add(&fds, &job->body_fd);
+	int failed = fds.n ? sync_pool_run(w->sync_pool, fds.p, fds.n) : 0;
+	vec_done(&fds);
+	if (failed) {
+		struct err err;
+		err_temp(&err, "temporary server trouble", "sync of a body: %s", strerror(failed));
+		die(w, err.log);
 	}
+}
+
+/* Q3 */
+static int name_body(struct writer *w, struct write_job *job, struct err *err)
+{
 	if (spool_link(w->spool, job->body_fd, job->body_id, err) == -1) {
 		if (errno == ENOSPC || errno == EDQUOT)
 			disk_is_full(w);
@@ -294,8 +308,9 @@ static void keep_bodies(struct writer *w, struct write_job *jobs)
 		else
 			sync_file_range(job->body_fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* begins, waits not */
 	}
+	sync_bodies(w, jobs);
 	for (struct write_job *job = jobs; job && !is_dead(w); job = job->next)
-		if (job->body_fd >= 0 && job->err.kind == ERR_NONE && keep_body(w, job, &err))
+		if (job->body_fd >= 0 && job->err.kind == ERR_NONE && name_body(w, job, &err))
 			refuse(job, &err);
 	sync_directories(w, jobs);
 }
@@ -608,6 +623,7 @@ struct writer *writer_new(const char *home, struct spool *spool,
 {
 	struct writer *w = mem_new(sizeof *w);
 	w->spool = spool;
+	w->sync_pool = sync_pool_new();
 	w->failed = failed;
 	w->failed_arg = arg;
 	jobs_init(&w->waiting);
@@ -661,6 +677,7 @@ void writer_free(struct writer *w)
 	if (w->wake_fd >= 0)
 		close(w->wake_fd);
 	db_close(w->db);
+	sync_pool_free(w->sync_pool);
 	vec_done(&w->unlinks);
 	pthread_cond_destroy(&w->work);
 	pthread_cond_destroy(&w->progress);
