@@ -231,7 +231,7 @@ static void what_waits_for_a_dead_destination_expires_too(void **state)
 	assert_true(rows[0].next_ms > clock_wall_ms());
 	t->site->conf->queue_give_up_ms = 1;
 	deliver_give_up(t->store);
-	run(pass_ms, &ms);
+	run(wait_idle, t);
 	assert_int_equal(t->attempts, 4); /* the bounces */
 	assert_int_equal(number(t, "SELECT count(*) FROM recipient WHERE state = 7"), 2);
 	assert_int_equal(state_of(t, 0, arena), RECIPIENT_EXPIRED);
