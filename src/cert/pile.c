@@ -30,14 +30,24 @@ static bool belongs(const struct pile_certificate *c, const struct pile_key *k)
 	return yes;
 }
 
-/* Of several certificates of one key the one that ends last: the renewed one. */
+/* The one that ends later is the renewed one; an end that cannot be read is before all others. Of two
+ * that end together one is as good as the other, but it is the same in every order of the files. */
+static bool replaces(const struct pile_certificate *c, const struct pile_certificate *best)
+{
+	if (!best)
+		return true;
+	int64_t end = certificate_time_ms(X509_get0_notAfter(c->c));
+	int64_t best_end = certificate_time_ms(X509_get0_notAfter(best->c));
+	return end != best_end ? end > best_end : X509_cmp(c->c, best->c) > 0;
+}
+
+/* Of several certificates of one key the best. */
 static struct pile_certificate *leaf_of(const struct pile_blocks *b, const struct pile_key *k)
 {
 	struct pile_certificate *best = NULL;
 	for (size_t i = 0; i < b->certificates.n; i++) {
 		struct pile_certificate *c = pile_blocks_certificate(b, i);
-		if (belongs(c, k) &&
-			(!best || ASN1_TIME_compare(X509_get0_notAfter(c->c), X509_get0_notAfter(best->c)) > 0))
+		if (belongs(c, k) && replaces(c, best))
 			best = c;
 	}
 	return best;
@@ -93,9 +103,7 @@ static struct pile_certificate *issuer_of(const struct pile_blocks *b, struct pi
 	struct pile_certificate *best = NULL;
 	for (size_t i = 0; i < b->certificates.n; i++) {
 		struct pile_certificate *other = pile_blocks_certificate(b, i);
-		if (!other->used && certificate_issued_by(c->c, other->c) &&
-			(!best ||
-				ASN1_TIME_compare(X509_get0_notAfter(other->c), X509_get0_notAfter(best->c)) > 0))
+		if (!other->used && certificate_issued_by(c->c, other->c) && replaces(other, best))
 			best = other;
 	}
 	return best;
