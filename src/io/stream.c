@@ -20,7 +20,10 @@ enum {
 	INPUT_BULK = 64 * 1024, /* one read */
 	OUTPUT_MAX = 64 * 1024, /* gathered before a flush */
 	DEFAULT_TIMEOUT_MS = 300 * 1000,
-	READS_IN_TURN = 16, /* up to a megabyte */
+	/* What a stream may do without a wait, in its turn: 16 reads, up to a megabyte, or 256 lines. */
+	TURN = 1024,
+	TURN_READ = 64,
+	TURN_LINE = 4,
 };
 
 struct stream {
@@ -46,8 +49,8 @@ struct stream {
 	bool deaf; /* nothing more will be read, but a last word may still be written */
 	bool dead;
 	bool timed_out;
-	bool drained;           /* the last read took all there was */
-	unsigned reads_in_turn; /* without a wait between them */
+	bool drained;  /* the last read took all there was */
+	unsigned turn; /* done without a wait */
 	struct err err;
 };
 
@@ -226,7 +229,7 @@ static int wait_at_most(struct stream *s, enum fiber_dir dir, const char *reason
 		if (left < ms)
 			ms = left;
 	}
-	s->reads_in_turn = 0;
+	s->turn = 0;
 	return fiber_fd_wait(s->wait, dir, reason, ms < 0 ? 0 : ms) ? 0 : fail_late(s, reason);
 }
 
@@ -242,11 +245,12 @@ static int wait_for(struct stream *s, enum fiber_dir dir, const char *reason, in
 
 /* A peer that sends without a pause must neither keep other fibers from running nor outlast its
  * deadline: this stands in for the wait that never comes. */
-static int take_turns(struct stream *s)
+static int take_turns(struct stream *s, unsigned cost)
 {
-	if (++s->reads_in_turn < READS_IN_TURN)
+	s->turn += cost;
+	if (s->turn < TURN)
 		return 0;
-	s->reads_in_turn = 0;
+	s->turn = 0;
 	if (fiber_self())
 		fiber_sleep("for its turn", 0);
 	int64_t last = last_moment(s);
@@ -416,7 +420,7 @@ static int fill(struct stream *s)
 	give_back_taken(s);
 	if (stream_dead(s) || stream_flush(s, NULL) != 0)
 		return -1;
-	if (take_turns(s) != 0)
+	if (take_turns(s, TURN_READ) != 0)
 		return fail_input_only(s);
 	ssize_t n;
 	int64_t until = 0;
@@ -471,6 +475,11 @@ static enum stream_line judge_line(struct str line, size_t max, struct str *ret)
 enum stream_line stream_line(struct stream *s, size_t max, struct str *ret, struct err *err)
 {
 	assert(max + 2 <= INPUT_BULK);
+	if (!stream_dead(s) && take_turns(s, TURN_LINE) != 0) {
+		fail_input_only(s);
+		pass_error(s, err);
+		return STREAM_END;
+	}
 	for (;;) {
 		struct str have = str_skip(buf_str(&s->in), s->in_at);
 		ptrdiff_t lf = str_find(str_skip(have, s->scanned), '\n');
