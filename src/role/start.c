@@ -19,7 +19,7 @@
 #include "io/watchdog.h"
 #include "role/walls.h"
 
-enum { SERVE_FD = 3, FAULTS_MAX = 4000, TRIM_MS = 5000 };
+enum { SERVE_FD = 3, FAULTS_MAX = 4000, TRIM_MS = 5000, HEAP_SPARE = 2 * 1024 * 1024 };
 
 /* The fiber that holds ASK_START until the walls stand, or the role has failed. */
 static struct fiber *starting;
@@ -247,6 +247,8 @@ void role_hello(struct role *r)
 		exit(2);
 	}
 	forget();
+	/* The heap breathes with each batch of work: what it lets go of, it would ask for again at once. */
+	mallopt(M_TRIM_THRESHOLD, HEAP_SPARE);
 	loop_init();
 	r->serve = ask_link_new(SERVE_FD, "serve", answer_serve, serve_gone, r);
 	while (!r->start)

@@ -18,7 +18,7 @@ enum {
 	PARAMETERS = 32,
 	BUSY_MS = 10 * 1000,  /* a checkpoint waits so long for readers, nothing else ever waits */
 	SHARED_BUSY_MS = 250, /* for an editor of site.db to be done */
-	CACHE_KB = 8192,
+	CACHE_KB = 2048,
 };
 
 struct db_query {
