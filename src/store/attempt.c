@@ -74,18 +74,28 @@ static int load_body(struct attempt *a, enum body_kind kind, struct err *err)
 	return body.n > BODY_PACKET_MAX && a->body_fd < 0 ? -1 : 0;
 }
 
-int attempt_load(struct attempt *a, struct err *err)
+static int load_rows(struct attempt *a, struct str *ret_domain, struct err *err)
 {
 	enum body_kind kind = BODY_GONE;
+	for (uint32_t i = 0; i < a->work.count; i++)
+		if (load_recipient(a, i, ret_domain, err))
+			return -1;
+	return load_message(a, &kind, err) || load_body(a, kind, err) ? -1 : 0;
+}
+
+int attempt_load(struct attempt *a, struct err *err)
+{
+	struct db *reader = a->store->reader;
 	struct str domain = STR("");
 	uint32_t count = a->work.count;
 	struct envelope *e = &a->question.envelope;
 	e->recipients = arena_alloc(a->arena, count * sizeof *e->recipients);
 	e->recipient_count = count;
-	for (uint32_t i = 0; i < count; i++)
-		if (load_recipient(a, i, &domain, err))
-			return -1;
-	if (load_message(a, &kind, err) || load_body(a, kind, err))
+	/* Locks are taken and changes looked for once, not for each row. */
+	if (db_run(db_query(reader, "BEGIN"), err))
+		return -1;
+	int failed = load_rows(a, &domain, err);
+	if (db_run(db_query(reader, "COMMIT"), failed ? NULL : err) || failed)
 		return -1;
 	const struct site *site = a->store->site;
 	struct route route = route_find(&site->routes, site->conf, domain);
