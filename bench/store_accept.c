@@ -176,6 +176,7 @@ int main(int argc, char **argv)
 		struct site site = {.holders = 1, .conf = conf_new()};
 		close(edge[0]);
 		loop_init();
+		setting_parse(setting_find(STR("relay.networks")), STR("192.0.2.1"), site.conf, &err);
 		store = store_open(argv[1], &site, &err);
 		if (!store) {
 			fprintf(stderr, "%s\n", err.log);

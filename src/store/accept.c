@@ -92,12 +92,10 @@ static int check_recipients(const struct store *s, const struct ask_accept *q, s
 	for (uint32_t i = 0; i < q->envelope.recipient_count; i++) {
 		struct str recipient = q->envelope.recipients[i].address;
 		struct ask_rcpt_answer answer = decide_rcpt(s->site, q->client, recipient);
-		if (answer.code == 250)
-			continue;
-		log_warn("store.recipient-refused", "client=%.*s to=<%.*s> reply=\"%u %.*s\"",
-			STR_ARG(q->client), STR_ARG(recipient), answer.code, STR_ARG(answer.text));
-		return err_perm(err, "a recipient may no longer be taken here",
-			"accept: recipient %" PRIu32 " may not be taken", i);
+		if (answer.code != 250)
+			return err_perm(err, "a recipient may no longer be taken here",
+				"accept: <%.*s> from %.*s: %u %.*s", STR_ARG(str_take(recipient, 100)),
+				STR_ARG(q->client), answer.code, STR_ARG(answer.text));
 	}
 	return 0;
 }
