@@ -9,10 +9,9 @@
 
 #include "ask/questions.h"
 #include "base/id.h"
-#include "conf/settings.h"
 #include "io/body.h"
 #include "store/fuzz_store.h"
-#include "store/store_parts.h"
+#include "store/fuzz_verb.h"
 
 enum { QUESTIONS = 8, IDS = 4, RECIPIENTS = 6 };
 
@@ -28,29 +27,11 @@ static struct {
 
 /* ---- before and after ------------------------------------------------------------------------- */
 
-/* One hosted domain, example.org, and a connector for example.net. */
-static struct site *make_site(void)
-{
-	static const struct route_connector connectors[] = {{.name = {"smart", 5},
-		.host = {"192.0.2.25", 10},
-		.port = 25,
-		.for_domain = {"example.net", 11}}};
-	static const struct route_domain domains[] = {{.name = {"example.org", 11}}};
-	struct arena *arena = arena_new();
-	struct site *s = arena_alloc(arena, sizeof *s);
-	s->arena = arena;
-	s->holders = 1;
-	s->conf = conf_new();
-	s->routes = (struct route_table){
-		.connectors = connectors, .connector_count = 1, .domains = domains, .domain_count = 1};
-	return s;
-}
-
 static void make_world(void)
 {
 	struct err err;
 	const char *home = fuzz_home_make();
-	world.site = make_site();
+	world.site = fuzz_site();
 	world.store = store_open(home, world.site, &err);
 	assert(world.store);
 	world.admin = (struct admin){.home = home, .site = world.site, .store = world.store};
@@ -58,30 +39,11 @@ static void make_world(void)
 		world.ids[i] = id_make();
 }
 
-static int apply_forget(struct write_job *job, struct writer *w, struct db *db, struct err *err)
-{
-	(void)job;
-	for (int i = 0; i < IDS; i++)
-		writer_unlink_later(w, world.ids[i]);
-	return db_exec(db,
-		"DELETE FROM message; DELETE FROM body; DELETE FROM recipient; DELETE FROM record; "
-		"DELETE FROM record_message",
-		err);
-}
-
 /* Every run finds the same empty store. */
 static void forget(void)
 {
-	struct recipient_filter all = {0};
-	struct write_job job = {.apply = apply_forget, .kind = WRITE_FINISHES, .body_fd = -1};
-	struct store_counters left;
-	uint64_t count;
-	struct err err;
-	assert(store_change(world.store, CHANGE_REMOVE, &all, STR("fuzzer"), &count, &err) == 0);
-	assert(writer_do(world.store->writer, &job, &err) == 0);
+	fuzz_store_empty(world.store, world.ids, IDS);
 	store_link_gone(world.store, world.link);
-	store_count(world.store, &left);
-	assert(left.messages == 0 && left.ready + left.deferred + left.held + left.active == 0);
 	world.spool = 0;
 }
 
@@ -122,7 +84,7 @@ static struct ask_question question(struct arena *arena)
 		.link = world.link, .arena = arena, .fd = {-1, -1}, .answer_fd = {-1, -1}};
 }
 
-/* By relay.networks and the one domain of make_site(). */
+/* By relay.networks and the one domain of fuzz_site(). */
 static bool may_be_taken(struct str client, struct str recipient)
 {
 	return str_ends_nocase(recipient, STR("@example.org")) || str_starts(client, STR("127.")) ||

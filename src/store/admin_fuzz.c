@@ -2,12 +2,12 @@
  * is down, one after the other. Every answer is JSON and every refusal has a reason; what was changed
  * loads again as it is now, what was refused changed nothing (P2).
  *
- *   input = *( u8 verb, arguments as in fuzz_store.h ) */
+ *   input = *( u8 verb, arguments as in fuzz_verb.h ) */
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "conf/settings.h"
 #include "store/fuzz_store.h"
+#include "store/fuzz_verb.h"
 
 enum { VERBS = 6, DATABASE_MAX = 1 << 20 };
 

@@ -65,7 +65,7 @@ static void take_record(struct attempt *a, struct str packed)
 	struct record *r = arena_alloc(a->arena, sizeof *r);
 	struct xfer x = xfer_reader(packed, a->arena);
 	xfer_record(&x, r);
-	if (!xfer_done(&x) || r->kind != RECORD_ATTEMPT || r->id > INT64_MAX) {
+	if (!xfer_done(&x) || r->kind != RECORD_ATTEMPT || !record_is_recent(r)) {
 		log_warn("deliver.record", "relay's record of this attempt cannot be read");
 		return;
 	}

@@ -1,5 +1,5 @@
-/* fuzz_store: a home in memory for the fuzzers of store/, and verbs made of a script. Included by
- * fuzzers only. */
+/* fuzz_store: a home in memory and a store that forgets, for the fuzzers of store/. Included by fuzzers
+ * only. */
 #ifndef STORE_FUZZ_STORE_H
 #define STORE_FUZZ_STORE_H
 
@@ -9,7 +9,9 @@
 #include "base/clock.h"
 #include "base/fuzz.h"
 #include "base/log.h"
+#include "conf/settings.h"
 #include "store/admin.h"
+#include "store/store_parts.h"
 
 static char fuzz_home[64];
 
@@ -33,66 +35,59 @@ static inline const char *fuzz_home_make(void)
 	return made;
 }
 
-/* One argument as its row in the table wants it. */
-static inline json_t *fuzz_value(enum admin_type type, struct str *script)
+/* One hosted domain, example.org, and a connector for example.net. */
+static inline struct site *fuzz_site(void)
 {
-	struct str s;
-	switch (type) {
-	case ADMIN_TEXT:
-		s = fuzz_slice(script);
-		return json_stringn(s.p, s.n);
-	case ADMIN_NUMBER:
-		return json_integer(fuzz_byte(script) - 1);
-	case ADMIN_TRUTH:
-		return json_boolean(fuzz_byte(script) & 1);
-	case ADMIN_TEXTS:
-		s = fuzz_slice(script);
-		return json_pack("[o*]", json_stringn(s.p, s.n));
-	case ADMIN_NUMBERS:
-		return json_pack("[i]", fuzz_byte(script));
-	}
-	return NULL;
+	static const struct route_connector connectors[] = {{.name = {"smart", 5},
+		.host = {"192.0.2.25", 10},
+		.port = 25,
+		.for_domain = {"example.net", 11}}};
+	static const struct route_domain domains[] = {{.name = {"example.org", 11}}};
+	struct arena *arena = arena_new();
+	struct site *s = arena_alloc(arena, sizeof *s);
+	s->arena = arena;
+	s->holders = 1;
+	s->conf = conf_new();
+	s->routes = (struct route_table){
+		.connectors = connectors, .connector_count = 1, .domains = domains, .domain_count = 1};
+	return s;
 }
 
-/* u8: 128 gives the arguments as a slice of any bytes, else the bits say which members there are. In
- * `arena`. */
-static inline struct str fuzz_arguments(
-	const struct admin_verb *v, struct str *script, struct arena *arena)
+struct fuzz_forget {
+	struct write_job job;
+	const uint64_t *ids; /* of messages that may have files */
+	unsigned count;
+};
+
+static inline int fuzz_apply_forget(
+	struct write_job *job, struct writer *w, struct db *db, struct err *err)
 {
-	uint8_t given = fuzz_byte(script);
-	if (given & 128)
-		return arena_dup(arena, fuzz_slice(script));
-	json_t *args = json_object();
-	for (unsigned i = 0; v->arguments[i].name; i++) {
-		const struct admin_argument *a = &v->arguments[i];
-		json_t *value = a->required || (given >> i & 1) ? fuzz_value(a->type, script) : NULL;
-		if (value) /* a text that is no UTF-8 is none */
-			json_object_set_new(args, a->name, value);
-	}
-	char *text = json_dumps(args, 0);
-	struct str ret = arena_dup(arena, str_from_c(text));
-	free(text);
-	json_decref(args);
-	return ret;
+	struct fuzz_forget *f = (struct fuzz_forget *)job; /* its first member */
+	for (unsigned i = 0; i < f->count; i++)
+		writer_unlink_later(w, f->ids[i]);
+	return db_exec(db,
+		"DELETE FROM message; DELETE FROM body; DELETE FROM recipient; DELETE FROM record; "
+		"DELETE FROM record_message",
+		err);
 }
 
-/* Runs a verb: the answer is always a JSON object, with a reason exactly if it is a refusal. */
-static inline unsigned fuzz_verb(
-	struct admin *a, const struct admin_verb *v, struct str args, struct arena *arena)
+/* Makes the store as it was before the first run; the queue must get empty in the usual way. */
+static inline void fuzz_store_empty(struct store *s, const uint64_t *ids, unsigned count)
 {
-	static const unsigned statuses[] = {200, 400, 404, 409, 503};
-	struct str json;
-	unsigned status = admin_run(a, str_from_c(v->name), args, -1, STR("fuzzer"), arena, &json),
-			 known = 0;
-	json_t *answer = json_loadb(json.p, json.n, 0, NULL);
-	const json_t *error = json_object_get(answer, "error");
-	const char *message = json_string_value(json_object_get(error, "message"));
-	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
-		known += status == statuses[i];
-	assert(known == 1 && json_is_object(answer));
-	assert((status == 200) == !error && (!error || (message && message[0])));
-	json_decref(answer);
-	return status;
+	struct recipient_filter all = {0};
+	struct fuzz_forget f = {
+		.job = {.apply = fuzz_apply_forget, .kind = WRITE_FINISHES, .body_fd = -1},
+		.ids = ids,
+		.count = count};
+	struct store_counters left;
+	uint64_t changed;
+	struct err err;
+	int done = store_change(s, CHANGE_REMOVE, &all, STR("fuzzer"), &changed, &err);
+	assert(done == 0);
+	done = writer_do(s->writer, &f.job, &err);
+	assert(done == 0);
+	store_count(s, &left);
+	assert(left.messages == 0 && left.ready + left.deferred + left.held + left.active == 0);
 }
 
 #endif

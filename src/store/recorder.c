@@ -101,8 +101,7 @@ static bool is_recent(int64_t ms)
 	return ms > now - CLOCK_SLACK_MS && ms < now + CLOCK_SLACK_MS;
 }
 
-/* Its times are true: purge_step() relies on records lying in the order of their ids. */
-static bool is_sane(const struct record *r)
+bool record_is_recent(const struct record *r)
 {
 	return r->id <= INT64_MAX && is_recent(r->started_ms) && is_recent(id_time_ms(r->id));
 }
@@ -116,7 +115,8 @@ void store_answer_record(struct store *s, struct ask_question *q)
 	struct record *r = arena_alloc(arena, sizeof *r);
 	struct xfer x = xfer_reader(packed, arena);
 	xfer_record(&x, r);
-	if (!xfer_done(&x) || packed.n > PACKED_MAX || r->kind != RECORD_SESSION || !is_sane(r)) {
+	if (!xfer_done(&x) || packed.n > PACKED_MAX || r->kind != RECORD_SESSION ||
+		!record_is_recent(r)) {
 		err_perm(&q->err, NULL, "record: out of bounds");
 		arena_free(arena);
 		return;

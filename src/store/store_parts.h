@@ -99,6 +99,8 @@ struct recorder *recorder_new(void);
 void recorder_free(struct recorder *r);
 /* Inside a transaction: one record, with the messages it speaks of. */
 int record_insert(struct db *db, const struct record *r, struct str packed, struct err *err);
+/* Its times are true: purge_step() relies on records lying in the order of their ids. */
+bool record_is_recent(const struct record *r);
 uint64_t recorder_thinned(const struct recorder *r);
 
 /* ---- purge.c */
