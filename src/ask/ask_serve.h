@@ -11,7 +11,7 @@ struct ask_start {
 	struct str role;  /* "edge", "store", … */
 	struct str group; /* edge: "mx", "user", "control" */
 	uint32_t number;  /* of the processes of a group, from 0 on */
-	struct str home;  /* absolute path; only store and keys get it */
+	struct str home;  /* absolute path; only store gets it */
 	uint32_t uid, gid;
 	enum sandbox_mode walls;
 	uint8_t log_level; /* enum log_level */

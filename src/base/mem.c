@@ -1,5 +1,6 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,4 +37,23 @@ void mem_wipe(void *p, size_t n)
 {
 	if (n)
 		explicit_bzero(p, n);
+}
+
+void mem_wiping_free(void *p)
+{
+	if (p)
+		mem_wipe(p, malloc_usable_size(p));
+	free(p);
+}
+
+void *mem_wiping_resize(void *p, size_t size)
+{
+	void *q = size ? malloc(size) : NULL; /* style: the library copes with none */
+	if (p && q) {
+		size_t had = malloc_usable_size(p);
+		memcpy(q, p, had < size ? had : size);
+	}
+	if (q || !size)
+		mem_wiping_free(p);
+	return q;
 }

@@ -13,5 +13,9 @@ char *mem_strdup(const char *s);
 _Noreturn void mem_exhausted(size_t wanted);
 /* Overwrites `n` bytes in a way that the compiler cannot drop: for keys and passwords. */
 void mem_wipe(void *p, size_t n);
+/* As realloc() and free(), but what is given back is overwritten first: for libraries through whose
+ * hands secrets go. */
+void *mem_wiping_resize(void *p, size_t size);
+void mem_wiping_free(void *p);
 
 #endif

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/mem.h"
+
+enum { LOCKED_BLOCK = 32 };
 
 static OSSL_PROVIDER *loaded[2]; /* ours and the default one */
 static size_t loaded_count;
@@ -30,6 +33,36 @@ bool crypto_load(const char *provider)
 		OPENSSL_atexit(unload);
 	loaded[loaded_count++] = p;
 	return true;
+}
+
+static void *take(size_t size, const char *file, int line)
+{
+	(void)file, (void)line;
+	return malloc(size); /* style: the library copes with none */
+}
+
+static void *resize(void *p, size_t size, const char *file, int line)
+{
+	(void)file, (void)line;
+	return mem_wiping_resize(p, size);
+}
+
+static void give_back(void *p, const char *file, int line)
+{
+	(void)file, (void)line;
+	mem_wiping_free(p);
+}
+
+bool crypto_guard(void)
+{
+	int locked = CRYPTO_set_mem_functions(take, resize, give_back)
+		? CRYPTO_secure_malloc_init(CRYPTO_LOCKED, LOCKED_BLOCK)
+		: 0;
+	if (!locked) {
+		log_error("crypto.guard", "OpenSSL's memory cannot be guarded");
+		abort();
+	}
+	return locked == 1;
 }
 
 void crypto_init(void)

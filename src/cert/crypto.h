@@ -10,6 +10,13 @@
  * do nothing. Ends the process if the library cannot be used. */
 void crypto_init(void);
 
+/* For processes in which private keys are: before crypto_init() and any other use of libcrypto. What
+ * the library gives back is overwritten from then on, and the numbers of keys are in memory that stands
+ * in no core dump and, if this returns true, goes to no swap (false: the limit of locked memory, ulimit
+ * -l, is below CRYPTO_LOCKED). What RSA keeps beside them to be quick is in ordinary memory. */
+enum { CRYPTO_LOCKED = 4 * 1024 * 1024 };
+bool crypto_guard(void);
+
 /* Loads an OpenSSL provider until the process ends. False if OpenSSL refuses (its queue says why). */
 bool crypto_load(const char *provider);
 

@@ -19,13 +19,38 @@
 #include <unistd.h>
 
 #include <cap-ng.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <seccomp.h>
+
+#include "base/log.h"
+
+/* Debian 12's headers do not know them yet, or not beside <signal.h>. */
+enum { SIGSYS_BY_SECCOMP = 1 /* SYS_SECCOMP */ };
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65 /* Linux 6.3 */
+#define PR_MDWE_REFUSE_EXEC_GAIN 1
+#endif
 
 static void name_missing(struct buf *missing, const char *wall)
 {
 	if (missing->n)
 		buf_add_char(missing, ' ');
 	buf_add_c(missing, wall);
+}
+
+/* ---- view of the file system ------------------------------------------------------------------ */
+
+int sandbox_view(int folder, struct buf *missing, struct err *err)
+{
+	if (fchdir(folder) < 0)
+		return err_say(err, "cannot enter the folder it may see: %s", strerror(errno));
+	if (chroot(".") == 0)
+		return 0;
+	if (errno != EPERM)
+		return err_say(err, "cannot make a folder its root: %s", strerror(errno));
+	name_missing(missing, "view");
+	return 0;
 }
 
 /* ---- uid and privileges ---------------------------------------------------------------------- */
@@ -136,8 +161,8 @@ static struct ruleset ruleset_for(long abi, unsigned net, struct buf *missing)
 			(net & SANDBOX_NET_CONNECT ? 0 : NET_CONNECT_TCP);
 	if (abi < 6)
 		name_missing(missing, "landlock-scope");
-	else if (!(net & SANDBOX_NET_BIND))
-		rules.scoped = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL;
+	else
+		rules.scoped = SCOPE_SIGNAL | (net & SANDBOX_NET_BIND ? 0 : SCOPE_ABSTRACT_UNIX_SOCKET);
 	return rules;
 }
 
@@ -202,9 +227,9 @@ int sandbox_files(
 /* Every role: memory, time, the descriptors it holds, its loop, its exit. */
 static const char *const base_calls[] = {
 	/* descriptors */
-	"read", "write", "readv", "writev", "pread64", "pwrite64", "sendto", "recvfrom", "sendmsg",
-	"recvmsg", "shutdown", "close", "close_range", "fstat", "lseek", "dup", "dup2", "dup3",
-	"getsockopt", "setsockopt", "getsockname", "getpeername", "pipe", "pipe2",
+	"read", "write", "readv", "writev", "pread64", "pwrite64", "recvfrom", "recvmsg", "shutdown",
+	"close", "close_range", "fstat", "lseek", "dup", "dup2", "dup3", "getsockopt", "getsockname",
+	"getpeername", "pipe", "pipe2",
 	/* loop */
 	"poll", "ppoll", "select", "pselect6", "epoll_create1", "epoll_ctl", "epoll_wait",
 	"epoll_pwait", "epoll_pwait2", "eventfd2", "timerfd_create", "timerfd_settime",
@@ -217,8 +242,7 @@ static const char *const base_calls[] = {
 	"getrusage", "uname", "sysinfo", "sched_yield", "sched_getaffinity", "futex", "set_robust_list",
 	"rseq", "membarrier",
 	/* signals and the end */
-	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "exit",
-	"exit_group", NULL};
+	"rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "exit", "exit_group", NULL};
 
 /* sendfile: a body that outgrows its memory file moves to the spool. */
 static const char *const memfd_calls[] = {
@@ -232,17 +256,17 @@ static const char *const file_calls[] = {"open", "openat", "creat", "stat", "lst
 	"access", "faccessat", "faccessat2", "readlink", "readlinkat", "getcwd", "getdents64", "mkdir",
 	"mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat",
 	"fsync", "fdatasync", "sync_file_range", "ftruncate", "fallocate", "fadvise64", "fchmod",
-	"fchown", "umask", "utimensat", "statfs", "fstatfs", "flock", "copy_file_range", "sendfile",
-	NULL};
+	"fchown", "umask", "statfs", "fstatfs", "flock", "copy_file_range", "sendfile", NULL};
 
 /* serve's own, and what a program and its walls need on their way up. */
 static const char *const spawn_calls[] = {"execve", "fork", "vfork", "kill", "tgkill", "wait4",
 	"waitid", "setpgid", "setsid", "getpgrp", "listen", "socketpair", "inotify_init1",
-	"inotify_add_watch", "inotify_rm_watch", "chdir", "chmod", "fchmodat", "chown", "fchownat",
-	"symlink", "symlinkat", "prctl", "arch_prctl", "set_tid_address", "capget", "capset",
-	"setgroups", "setresuid", "setresgid", "setrlimit", "prlimit64", "getrlimit", "seccomp",
+	"inotify_add_watch", "inotify_rm_watch", "chdir", "fchdir", "chroot", "chmod", "fchmodat",
+	"chown", "fchownat", "symlink", "symlinkat", "prctl", "arch_prctl", "set_tid_address", "capget",
+	"capset", "setgroups", "setresuid", "setresgid", "setrlimit", "getrlimit", "seccomp",
 	"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "timer_create",
-	"timer_settime", "mmap", "mprotect", "fcntl", "ioctl", "personality", NULL};
+	"timer_settime", "mlock2", "mmap", "mprotect", "fcntl", "ioctl", "sendto", "sendmsg",
+	"sendmmsg", "setsockopt", "rt_sigaction", NULL};
 
 /* Never, in no mode: they reach into other processes or deep into the kernel. (In SANDBOX_ENFORCE
  * they are refused with all the rest.) */
@@ -250,14 +274,15 @@ static const char *const never_calls[] = {"ptrace", "process_vm_readv", "process
 	"process_madvise", "pidfd_getfd", "pidfd_open", "pidfd_send_signal", "kcmp", "io_uring_setup",
 	"io_uring_enter", "io_uring_register", "bpf", "add_key", "keyctl", "request_key", "mount",
 	"umount2", "move_mount", "open_tree", "fsopen", "fsmount", "mount_setattr", "pivot_root",
-	"chroot", "unshare", "setns", "userfaultfd", "perf_event_open", "rt_sigqueueinfo",
-	"rt_tgsigqueueinfo", "tkill", "execveat", "init_module", "finit_module", "delete_module",
-	"kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff", "open_by_handle_at",
-	"name_to_handle_at", "mknod", "mknodat", "modify_ldt", "acct", "quotactl", NULL};
+	"unshare", "setns", "userfaultfd", "perf_event_open", "rt_sigqueueinfo", "rt_tgsigqueueinfo",
+	"tkill", "execveat", "init_module", "finit_module", "delete_module", "kexec_load",
+	"kexec_file_load", "reboot", "swapon", "swapoff", "open_by_handle_at", "name_to_handle_at",
+	"mknod", "mknodat", "modify_ldt", "acct", "quotactl", NULL};
 
 /* Never for those who start no programs. */
 static const char *const child_calls[] = {"execve", "fork", "vfork", "setuid", "setgid", "setreuid",
-	"setregid", "setresuid", "setresgid", "setgroups", "capset", "setpgid", "setsid", NULL};
+	"setregid", "setresuid", "setresgid", "setgroups", "capset", "setpgid", "setsid", "chroot",
+	NULL};
 
 /* Tried by libraries, which cope when told no: refused with an error instead of a kill. */
 static const char *const probe_calls[] = {"open", "openat", "stat", "lstat", "statx", "access",
@@ -312,6 +337,12 @@ static int add_by_argument(scmp_filter_ctx filter, unsigned sets)
 	if (sets & CALLS_FILES &&
 		add_values(filter, SCMP_SYS(fcntl), 1, UINT32_MAX, file_fcntls, COUNT(file_fcntls)))
 		return -1;
+	/* Whoever took the role over shall not make SIGSYS his own and feel his way along the walls. */
+	if (seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(rt_sigaction), 1,
+			SCMP_A0(SCMP_CMP_EQ, SIGSYS)) < 0 ||
+		seccomp_rule_add(
+			filter, SCMP_ACT_ALLOW, SCMP_SYS(rt_sigaction), 1, SCMP_A0(SCMP_CMP_NE, SIGSYS)) < 0)
+		return -1;
 	/* isatty() of stdio; own limits may be read, none set. */
 	return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), 1,
 			   SCMP_A1(SCMP_CMP_EQ, TCGETS)) < 0 ||
@@ -321,7 +352,8 @@ static int add_by_argument(scmp_filter_ctx filter, unsigned sets)
 		: 0;
 }
 
-/* glibc's fstat() is newfstatat() on an empty path, so that one stays even where no path is. */
+/* glibc's fstat() is newfstatat() on an empty path, so that one stays even where no path is. That it
+ * is empty no filter can see: what is left is for sandbox_view() to hide. */
 static int add_stat(scmp_filter_ctx filter, unsigned sets)
 {
 	if (sets & (CALLS_FILES | CALLS_SPAWN))
@@ -333,19 +365,65 @@ static int add_stat(scmp_filter_ctx filter, unsigned sets)
 		SCMP_A3(SCMP_CMP_NE, AT_EMPTY_PATH));
 }
 
+/* TCP and UDP over the internet, and local sockets for serve, which speaks to the service manager and
+ * asks the system who its users are. Netlink is tried by libraries, which cope. */
 static int add_sockets(scmp_filter_ctx filter, unsigned sets)
 {
-	static const int internet[] = {AF_INET, AF_INET6};
-	static const int others[] = {AF_UNIX, AF_NETLINK};
-	if (sets & CALLS_SPAWN)
-		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 0);
+	static const uint32_t families[] = {AF_INET, AF_INET6};
+	static const uint32_t kinds[][2] = {
+		{SOCK_STREAM, 0}, {SOCK_STREAM, IPPROTO_TCP}, {SOCK_DGRAM, 0}, {SOCK_DGRAM, IPPROTO_UDP}};
+	const uint32_t flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
 	if (!(sets & CALLS_CONNECT))
 		return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 0);
-	for (size_t i = 0; i < COUNT(others); i++)
-		if (seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 1,
-				SCMP_A0(SCMP_CMP_EQ, (uint32_t)others[i])) < 0)
+	uint32_t local = sets & CALLS_SPAWN ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EACCES);
+	if (seccomp_rule_add(filter, local, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX)) < 0 ||
+		seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 1,
+			SCMP_A0(SCMP_CMP_EQ, AF_NETLINK)) < 0)
+		return -1;
+	for (size_t f = 0; f < COUNT(families); f++)
+		for (size_t k = 0; k < COUNT(kinds); k++)
+			if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 3,
+					SCMP_A0(SCMP_CMP_EQ, families[f]),
+					SCMP_A1(SCMP_CMP_MASKED_EQ, ~flags & UINT32_MAX, kinds[k][0]),
+					SCMP_A2(SCMP_CMP_EQ, kinds[k][1])) < 0)
+				return -1;
+	return 0;
+}
+
+/* What is sent, and how a socket is set up: behind an option may stand a filter or a protocol module
+ * deep in the kernel, so they are named one by one. Those for CALLS_CONNECT are libunbound's and ours.
+ *
+ * MSG_FASTOPEN connects without connect(), and past Landlock: a listening socket that was shut down
+ * can be sent out with it. */
+static int add_sending(scmp_filter_ctx filter, unsigned sets)
+{
+	static const struct {
+		unsigned sets; /* one of them needs it; 0: all do */
+		uint32_t level, name;
+	} options[] = {
+		{0, SOL_SOCKET, SO_SNDBUF},
+		{CALLS_ACCEPT | CALLS_CONNECT, IPPROTO_TCP, TCP_NODELAY},
+		{CALLS_ACCEPT | CALLS_CONNECT, IPPROTO_TCP, TCP_QUICKACK},
+		{CALLS_CONNECT, IPPROTO_TCP, TCP_MAXSEG},
+		{CALLS_CONNECT, SOL_SOCKET, SO_REUSEADDR},
+		{CALLS_CONNECT, SOL_SOCKET, SO_RCVBUF},
+		{CALLS_CONNECT, IPPROTO_IP, IP_MTU_DISCOVER},
+		{CALLS_CONNECT, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+		{CALLS_CONNECT, IPPROTO_IPV6, IPV6_V6ONLY},
+		{CALLS_CONNECT, IPPROTO_IPV6, IPV6_MTU},
+		{CALLS_CONNECT, IPPROTO_IPV6, IPV6_MTU_DISCOVER},
+	};
+	static const int none[] = {0};
+	const uint32_t fast_open = sets & CALLS_CONNECT ? 0 : MSG_FASTOPEN;
+	if (add_values(filter, SCMP_SYS(sendto), 3, fast_open, none, 1) ||
+		add_values(filter, SCMP_SYS(sendmsg), 2, fast_open, none, 1))
+		return -1;
+	for (size_t i = 0; i < COUNT(options); i++)
+		if ((!options[i].sets || options[i].sets & sets) &&
+			seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
+				SCMP_A1(SCMP_CMP_EQ, options[i].level), SCMP_A2(SCMP_CMP_EQ, options[i].name)) < 0)
 			return -1;
-	return add_values(filter, SCMP_SYS(socket), 0, UINT32_MAX, internet, COUNT(internet));
+	return 0;
 }
 
 /* clone() shows its flags to the filter, clone3() does not: glibc takes the first when the second is
@@ -378,7 +456,12 @@ static int fill_filter(scmp_filter_ctx filter, unsigned sets)
 	for (size_t i = 0; i < COUNT(extra); i++)
 		if (sets & extra[i].set && add_calls(filter, SCMP_ACT_ALLOW, extra[i].calls))
 			return -1;
-	if (!(sets & CALLS_SPAWN) && add_by_argument(filter, sets))
+	/* Limits of others are not ours to read or set. */
+	if (sets & CALLS_SPAWN &&
+		seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_EQ, 0)) <
+			0)
+		return -1;
+	if (!(sets & CALLS_SPAWN) && (add_by_argument(filter, sets) || add_sending(filter, sets)))
 		return -1;
 	if (!(sets & (CALLS_FILES | CALLS_SPAWN)) &&
 		add_calls(filter, SCMP_ACT_ERRNO(EACCES), probe_calls))
@@ -392,16 +475,42 @@ static int fill_filter(scmp_filter_ctx filter, unsigned sets)
 /* Another process's signals in a mode that lets most things through. */
 static int add_never(scmp_filter_ctx filter, unsigned sets)
 {
-	if (add_calls(filter, SCMP_ACT_KILL_PROCESS, never_calls))
+	if (add_calls(filter, SCMP_ACT_TRAP, never_calls))
 		return -1;
 	if (sets & CALLS_SPAWN)
 		return 0;
-	if (seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(kill), 1,
+	if (seccomp_rule_add(filter, SCMP_ACT_TRAP, SCMP_SYS(kill), 1,
 			SCMP_A0(SCMP_CMP_NE, (uint32_t)getpid())) < 0 ||
-		seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(tgkill), 1,
+		seccomp_rule_add(filter, SCMP_ACT_TRAP, SCMP_SYS(tgkill), 1,
 			SCMP_A0(SCMP_CMP_NE, (uint32_t)getpid())) < 0)
 		return -1;
-	return add_calls(filter, SCMP_ACT_KILL_PROCESS, child_calls);
+	return add_calls(filter, SCMP_ACT_TRAP, child_calls);
+}
+
+/* ---- who runs into a wall ---- */
+
+static const char *walled; /* the role */
+
+/* A forbidden call was not made; the process says which one, and dies of the same signal, for which
+ * its handler stands no longer. (The signal is our own call's, so no lock of the log or the allocator
+ * is held: what those call is allowed.) */
+static void on_forbidden(int signal, siginfo_t *info, void *context)
+{
+	(void)context;
+	if (info->si_code == SIGSYS_BY_SECCOMP) {
+		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, info->si_syscall);
+		log_error("role.forbidden", "role=%s call=%s number=%d", walled, name ? name : "unknown",
+			info->si_syscall);
+	}
+	kill(getpid(), signal);
+}
+
+void sandbox_tell(const char *role)
+{
+	const struct sigaction action = {
+		.sa_sigaction = on_forbidden, .sa_flags = SA_SIGINFO | SA_RESETHAND | SA_NODEFER};
+	walled = role;
+	sigaction(SIGSYS, &action, NULL);
 }
 
 int sandbox_calls(unsigned sets, enum sandbox_mode mode, struct buf *missing, struct err *err)
@@ -410,12 +519,19 @@ int sandbox_calls(unsigned sets, enum sandbox_mode mode, struct buf *missing, st
 		name_missing(missing, "seccomp");
 		return 0;
 	}
-	if (sets & CALLS_SPAWN) /* the filter of serve holds for all its children too */
+	if (mode == SANDBOX_LOG)
+		name_missing(missing, "seccomp");
+	if (sets & CALLS_SPAWN) { /* the filter of serve holds for all its children too */
 		sets |= CALLS_MEMFD | CALLS_ACCEPT | CALLS_CONNECT | CALLS_FILES;
-	scmp_filter_ctx filter =
-		seccomp_init(mode == SANDBOX_ENFORCE ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_LOG);
+		/* The others' filters let no memory become code at all. */
+		if (prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) < 0)
+			name_missing(missing, "mdwe");
+	}
+	scmp_filter_ctx filter = seccomp_init(mode == SANDBOX_ENFORCE ? SCMP_ACT_TRAP : SCMP_ACT_LOG);
 	if (!filter)
 		return err_say(err, "no memory for a seccomp filter");
+	/* Another machine's numbers mean other calls. */
+	seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	/* A binary tree of the numbers instead of a chain: a few steps for each call. */
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	int failed = fill_filter(filter, sets);

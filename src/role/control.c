@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/event.h>
 #include <event2/http.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -45,6 +46,11 @@ struct request {
 	int caller; /* our own descriptor of the connection: its number cannot be reused meanwhile */
 	int raw;    /* sealed memfd, or -1 */
 };
+
+void control_guard(void)
+{
+	event_set_mem_functions(malloc, mem_wiping_resize, mem_wiping_free);
+}
 
 struct control *control_new(void)
 {
@@ -152,7 +158,7 @@ static struct str body_text(struct evbuffer *body, struct arena *arena)
 }
 
 /* The body as a sealed memfd; its bytes, which may be a private key, are wiped from the buffer. (What
- * libevent moved while the buffer grew is out of reach.) -1: no descriptor to be had. */
+ * libevent moved while the buffer grew was wiped then: control_guard().) -1: no descriptor to be had. */
 static int body_memfd(struct evbuffer *body)
 {
 	struct evbuffer_iovec extent[EXTENTS];

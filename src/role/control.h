@@ -12,6 +12,9 @@
 
 struct control;
 
+/* Before any other use of libevent: what it gives back is overwritten, since a request may hold a
+ * private key or a passphrase. */
+void control_guard(void);
 /* After loop_init(). */
 struct control *control_new(void);
 /* The link to store; NULL while there is none: requests are answered 503. */

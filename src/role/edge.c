@@ -124,6 +124,7 @@ int main(void)
 	struct err err;
 	e.role = &r;
 	vec_init(&e.listeners, sizeof(struct edge_listener *));
+	control_guard();
 	role_hello(&r);
 	if (str_eq(str_from_c(r.group), STR("control")))
 		e.control = control_new();

@@ -89,6 +89,8 @@ int main(void)
 	static const struct role_calls calls = {.link = take_link};
 	static struct role r = {.name = "import", .calls = &calls};
 	role_hello(&r);
+	if (!crypto_guard())
+		r.missing = "memlock";
 	crypto_init();
 	setrlimit(RLIMIT_CPU, &(struct rlimit){CPU_SECONDS, CPU_SECONDS});
 	role_walls(&r);

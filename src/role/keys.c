@@ -2,7 +2,6 @@
  * it one folder and no network. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "cert/crypto.h"
@@ -22,14 +21,12 @@ static void take_link(struct role *r, const struct ask_link_peer *peer, int fd)
 	ask_link_new(fd, str_to_c(peer->role, name, sizeof name), keys_answer, forget_link, r->arg);
 }
 
-/* Opened behind the walls, so with the rights that are left. */
-static struct keys *open_folder(const struct role *r, struct err *err)
+/* The folder it sees is that of the keys. Opened behind the walls, so with the rights that are left. */
+static struct keys *open_folder(struct err *err)
 {
-	static char path[sizeof r->home + sizeof "/keys"];
-	snprintf(path, sizeof path, "%s/keys", r->home);
-	int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int folder = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (folder < 0) {
-		err_say(err, "%s: %s", path, strerror(errno));
+		err_say(err, "the folder of the keys: %s", strerror(errno));
 		return NULL;
 	}
 	return keys_open(folder, err);
@@ -41,9 +38,11 @@ int main(void)
 	static struct role r = {.name = "keys", .calls = &calls};
 	struct err err;
 	role_hello(&r);
+	if (!crypto_guard())
+		r.missing = "memlock";
 	crypto_init();
 	role_walls(&r);
-	r.arg = open_folder(&r, &err);
+	r.arg = open_folder(&err);
 	if (!r.arg)
 		role_fail(&r, &err);
 	role_loop(&r);

@@ -267,17 +267,39 @@ static const char *state_name(const struct child *c)
 	return c->retiring ? "finishing" : name[c->state];
 }
 
+/* Walls between users are none between two roles of one user. */
+static bool shares_user(const struct serve *s, const struct child *c)
+{
+	for (int i = 0; i < CHILDREN; i++) {
+		const struct child *other = &s->children[i];
+		if (strcmp(other->role, c->role) != 0 && other->pid && other->uid == c->uid)
+			return true;
+	}
+	return false;
+}
+
+static void list_missing(const struct serve *s, const struct child *c, struct buf *out)
+{
+	bool add = shares_user(s, c) && !strstr(c->missing, "uid");
+	buf_addf(
+		out, " missing=%s%s%s\n", c->missing, add && c->missing[0] ? " " : "", add ? "uid" : "");
+}
+
 static void list_services(struct serve *s, struct buf *out)
 {
-	buf_addf(out, "serve running %d restarts=0 since=%lld missing=\n", (int)getpid(),
-		(long long)s->started_ms);
+	buf_addf(out, "serve running %d restarts=0 since=%lld missing=%s\n", (int)getpid(),
+		(long long)s->started_ms, s->missing);
 	for (int i = 0; i < CHILDREN; i++) {
 		const struct child *c = &s->children[i];
 		if (group_spare(c))
 			continue;
-		buf_addf(out, "%s %s %d restarts=%u since=%lld revision=%llu missing=%s\n", c->name,
-			state_name(c), (int)c->pid, c->restarts, (long long)c->started_ms,
-			(unsigned long long)c->acknowledged, c->missing);
+		buf_addf(out, "%s %s %d restarts=%u since=%lld revision=%llu", c->name, state_name(c),
+			(int)c->pid, c->restarts, (long long)c->started_ms,
+			(unsigned long long)c->acknowledged);
+		if (c->forbidden)
+			buf_addf(
+				out, " forbidden=%u forbidden_at=%lld", c->forbidden, (long long)c->forbidden_ms);
+		list_missing(s, c, out);
 	}
 }
 
@@ -432,12 +454,12 @@ static int begin(struct serve *s, struct err *err)
 	log_open(s->log_fd, LOG_INFO);
 	if (sockets_open_control(s, err) != 0)
 		return -1;
-	char missing_text[128];
 	struct buf missing;
-	buf_init(&missing, sizeof missing_text);
-	int status = walls_up("serve", s->home, 0, 0, s->walls, &missing, err);
+	buf_init(&missing, sizeof s->missing - 1);
+	int status = walls_up("serve", s->home, -1, 0, 0, s->walls, &missing, err);
 	log_info("serve.start", "version=%s home=%s missing=\"%s\"", LETTERLOCK_VERSION, s->home,
 		buf_c(&missing));
+	str_to_c(buf_str(&missing), s->missing, sizeof s->missing);
 	buf_done(&missing);
 	return status;
 }
@@ -450,6 +472,7 @@ int main(int argc, char **argv)
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* for the roles too: a limit on files is an error like others */
+	sandbox_tell("serve");
 	vec_init(s->sockets, sizeof(struct socket_bound));
 	groups_make(s, answer_store);
 	s->started_ms = clock_wall_ms();

@@ -23,7 +23,7 @@ enum child_state {
 	CHILD_STOPPING,
 };
 
-enum { GROUPS = 2 };
+enum { GROUPS = 2, WALLS_TEXT = 128 };
 
 struct serve;
 
@@ -44,11 +44,13 @@ struct child {
 	unsigned life; /* differs for each process: who waited looks whether it is still the same */
 	pid_t pid;
 	struct ask_link *link;
-	int64_t started_ms; /* wall clock */
-	int64_t started_steady_ms;
+	int64_t started_ms, started_steady_ms; /* by the wall clock; by the steady one */
 	unsigned restarts;
 	int64_t back_off_ms;
-	char missing[128]; /* walls */
+	uint32_t uid, gid;
+	char missing[WALLS_TEXT];
+	unsigned forbidden; /* times its walls ended it (wall clock of the last: forbidden_ms) */
+	int64_t forbidden_ms;
 	char *faults;      /* what it cannot use of the settings in force, a line each; heap or NULL */
 	int conf_fd;       /* the snapshot in force for it, -1: none yet */
 	uint64_t revision; /* of conf_fd */
@@ -75,17 +77,15 @@ struct serve {
 	char libexec[4096];
 	enum sandbox_mode walls;
 	struct child children[CHILDREN];
-	struct vec *sockets; /* struct socket_bound */
-	int control_fd;
-	int log_fd;             /* the number stays, the file behind it changes */
-	char log_fault[320];    /* why no new log file can be begun; empty: nothing is wrong */
-	int clients_fd[GROUPS]; /* the tables of clients that the processes of a group share */
-	struct conf *conf;      /* in force */
-	struct conf *next_conf; /* prepared */
-	int64_t started_ms;     /* wall clock */
-	bool linking;           /* a role is being linked to its neighbours */
-	bool up;                /* everything was started once */
-	bool stopping;
+	struct vec *sockets;           /* struct socket_bound */
+	int control_fd, log_fd;        /* log_fd: the number stays, the file behind it changes */
+	char log_fault[320];           /* why no new log file can be begun; empty: nothing is wrong */
+	int clients_fd[GROUPS];        /* the tables of clients that the processes of a group share */
+	struct conf *conf, *next_conf; /* in force; prepared */
+	int64_t started_ms;            /* wall clock */
+	char missing[WALLS_TEXT];      /* of our own walls */
+	bool linking;                  /* a role is being linked to its neighbours */
+	bool up, stopping;             /* everything was started once; is being stopped */
 };
 
 /* ---- serve.c */

@@ -17,6 +17,9 @@
 #include "io/body.h"
 #include "io/fiber.h"
 #include "role/serve.h"
+#include "role/start.h"
+#include "role/walls.h"
+#include "store/db.h"
 
 enum {
 	TELL_MS = 30 * 1000,
@@ -26,7 +29,6 @@ enum {
 	BACK_OFF_LAST_MS = 30 * 1000,
 	STEADY_MS = 60 * 1000, /* after this time of life the back-off begins anew */
 	OUTSIDE_FILE_MAX = 8 * 1024 * 1024,
-	CHILD_LINK_FD = 3,
 	EXEC_FAILED = 127,
 	STOP_MS = 10 * 1000, /* then it is killed */
 	STOP_LOOK_MS = 20,
@@ -76,18 +78,24 @@ static void look_up(void *arg)
 }
 
 /* The role's own user if this is root and there is one, else the owner of the folder it works in. */
-static void user_of(
-	struct serve *s, const char *role, struct arena *arena, uint32_t *ret_uid, uint32_t *ret_gid)
+static void user_of(struct serve *s, struct child *c, struct arena *arena)
 {
-	bool keys = !strcmp(role, "keys"), store = !strcmp(role, "store");
-	struct user own = {.name = arena_fmt(arena, "letterlock-%s", role).p};
+	bool keys = c->conf_role == CONF_KEYS, store = c->conf_role == CONF_STORE;
+	struct user own = {.name = arena_fmt(arena, "letterlock-%s", c->role).p};
 	struct stat st = {0};
 	if (geteuid() == 0 && !keys && !store)
 		fiber_call_deep(look_up, &own);
-	if (!own.found && stat(s->home, &st) == 0 && keys)
-		stat(arena_fmt(arena, "%s/keys", s->home).p, &st);
-	*ret_uid = own.found ? own.uid : st.st_uid;
-	*ret_gid = own.found ? own.gid : st.st_gid;
+	const char *folder = keys ? "keys" : store ? DATA_FOLDER : ".";
+	if (!own.found)
+		stat(arena_fmt(arena, "%s/%s", s->home, folder).p, &st);
+	c->uid = own.found ? own.uid : st.st_uid;
+	c->gid = own.found ? own.gid : st.st_gid;
+}
+
+static void close_view(int view)
+{
+	if (view >= 0)
+		close(view);
 }
 
 static int cannot_spawn(const char *role)
@@ -96,12 +104,33 @@ static int cannot_spawn(const char *role)
 	return -1;
 }
 
+/* In the child: the end of its link and the folder it shall see (or -1) where role/start.h has them,
+ * even if serve had one of those numbers for something else. */
+static void hand_over(int link, int view)
+{
+	link = fcntl(link, F_DUPFD_CLOEXEC, ROLE_VIEW_FD + 1);
+	if (view >= 0)
+		view = fcntl(view, F_DUPFD_CLOEXEC, ROLE_VIEW_FD + 1);
+	dup2(link, ROLE_LINK_FD);
+	if (view >= 0)
+		dup2(view, ROLE_VIEW_FD);
+}
+
 /* fork and exec; returns our end of its link, or -1. */
 static int spawn(struct serve *s, const char *role, pid_t *ret_pid)
 {
 	int pair[2];
-	if (ask_pair(pair) != 0)
+	struct err err;
+	enum walls_view seen = walls_find(role)->view;
+	int view = walls_view(seen, s->home, &err);
+	if (view < 0 && seen != VIEW_ALL) {
+		log_error("serve.view", "role=%s err=\"%s\"", role, err.log);
+		return -1;
+	}
+	if (ask_pair(pair) != 0) {
+		close_view(view);
 		return cannot_spawn(role);
+	}
 	struct arena *arena = arena_new();
 	const char *program = arena_fmt(arena, "%s/%s", s->libexec, role).p;
 	pid_t pid = fork();
@@ -111,15 +140,13 @@ static int spawn(struct serve *s, const char *role, pid_t *ret_pid)
 		signal(SIGHUP, SIG_IGN);
 		signal(SIGINT, SIG_IGN);
 		signal(SIGTERM, SIG_IGN);
-		if (pair[1] == CHILD_LINK_FD)
-			fcntl(CHILD_LINK_FD, F_SETFD, 0);
-		else
-			dup2(pair[1], CHILD_LINK_FD);
+		hand_over(pair[1], view);
 		execl(program, program, (char *)NULL);
 		_exit(EXEC_FAILED);
 	}
 	arena_free(arena);
 	close(pair[1]);
+	close_view(view);
 	if (pid < 0) {
 		close(pair[0]);
 		return cannot_spawn(role);
@@ -131,19 +158,21 @@ static int spawn(struct serve *s, const char *role, pid_t *ret_pid)
 static int say_start(struct child *c, struct err *err)
 {
 	struct serve *s = c->serve;
+	int clients = group_clients(c, err);
+	if (clients < 0 && err->kind != ERR_NONE)
+		return -1;
+	struct arena *arena = arena_new();
+	user_of(s, c, arena);
 	struct ask_start start = {
 		.role = str_from_c(c->role),
 		.group = str_from_c(c->group),
 		.number = c->number,
 		.home = c->gets_home ? str_from_c(s->home) : STR(""),
+		.uid = c->uid,
+		.gid = c->gid,
 		.walls = s->walls,
 		.log_level = s->conf ? (uint8_t)s->conf->log_level : LOG_INFO,
 	};
-	int clients = group_clients(c, err);
-	if (clients < 0 && err->kind != ERR_NONE)
-		return -1;
-	struct arena *arena = arena_new();
-	user_of(s, c->role, arena, &start.uid, &start.gid);
 	struct ask_start_answer answer;
 	int status = ask_put(c->link, ASK_START, xfer_ask_start, &start, (int[]){s->log_fd, clients},
 		xfer_ask_start_answer, &answer, NULL, START_MS, arena, err);
@@ -515,6 +544,19 @@ static void say_end(const struct child *c, const char *how, int status)
 	}
 }
 
+/* Its walls ended it; its own last line names the system call (io/sandbox.c). */
+static void say_forbidden(struct child *c, pid_t pid)
+{
+	log_error("serve.forbidden",
+		"role=%s pid=%d why=\"ended by its walls for a system call it may not make, see "
+		"role.forbidden: a fault of ours, or somebody took it over\"",
+		c ? c->name : "import", (int)pid);
+	if (!c)
+		return;
+	c->forbidden++;
+	c->forbidden_ms = clock_wall_ms();
+}
+
 void children_reap(struct serve *s)
 {
 	int status;
@@ -527,6 +569,8 @@ void children_reap(struct serve *s)
 				c = &s->children[i];
 		snprintf(how, sizeof how, "%s=%d", WIFSIGNALED(status) ? "signal" : "status",
 			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+			say_forbidden(c, pid);
 		bool good = c ? !c->wanted || s->stopping : status == 0;
 		log_write(good ? LOG_INFO : LOG_ERROR, __FILE__, __LINE__, "serve.child-ended",
 			"role=%s pid=%d %s", c ? c->name : "import", (int)pid, how);

@@ -55,12 +55,7 @@ void groups_make(struct serve *s, ask_handler *answer_store)
 			.conf_role = CONF_STORE,
 			.gets_home = true,
 			.asks = answer_store});
-	add(s, &n,
-		(struct child){.name = "keys",
-			.role = "keys",
-			.group = "",
-			.conf_role = CONF_KEYS,
-			.gets_home = true});
+	add(s, &n, (struct child){.name = "keys", .role = "keys", .group = "", .conf_role = CONF_KEYS});
 	add(s, &n,
 		(struct child){.name = "relay", .role = "relay", .group = "", .conf_role = CONF_RELAY});
 	add(s, &n,

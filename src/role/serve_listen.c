@@ -294,7 +294,13 @@ void sockets_lost(struct serve *s, struct child *edge)
 {
 	for (size_t i = 0; i < s->sockets->n; i++) {
 		struct socket_bound *b = vec_at(s->sockets, i);
+		if (!(b->holders & bit_of(edge)))
+			continue;
 		b->holders &= ~bit_of(edge);
+		/* Whoever took it over may have shut it down; to one that listens this is nothing. */
+		if (listen(b->fd, BACKLOG) != 0)
+			log_error(
+				"serve.listen", "address=%.*s err=\"%s\"", STR_ARG(b->address), strerror(errno));
 	}
 }
 

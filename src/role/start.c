@@ -19,7 +19,7 @@
 #include "io/watchdog.h"
 #include "role/walls.h"
 
-enum { SERVE_FD = 3, FAULTS_MAX = 4000, TRIM_MS = 5000, HEAP_SPARE = 2 * 1024 * 1024 };
+enum { FAULTS_MAX = 4000, TRIM_MS = 5000, HEAP_SPARE = 2 * 1024 * 1024 };
 
 /* The fiber that holds ASK_START until the walls stand, or the role has failed. */
 static struct fiber *starting;
@@ -225,7 +225,7 @@ static void answer_serve(struct ask_question *q, void *arg)
 /* What the parent's shell or service manager left: descriptors, environment, signal settings. */
 static void forget(void)
 {
-	closefrom(SERVE_FD + 1);
+	closefrom(ROLE_VIEW_FD + 1);
 	clearenv();
 	umask(077);
 	sigset_t none;
@@ -242,15 +242,16 @@ static void forget(void)
 
 void role_hello(struct role *r)
 {
-	if (fcntl(SERVE_FD, F_GETFD) < 0) {
+	if (fcntl(ROLE_LINK_FD, F_GETFD) < 0) {
 		fprintf(stderr, "letterlock: the role %s is started by letterlock serve\n", r->name);
 		exit(2);
 	}
 	forget();
 	/* The heap breathes with each batch of work: what it lets go of, it would ask for again at once. */
 	mallopt(M_TRIM_THRESHOLD, HEAP_SPARE);
+	sandbox_tell(r->name);
 	loop_init();
-	r->serve = ask_link_new(SERVE_FD, "serve", answer_serve, serve_gone, r);
+	r->serve = ask_link_new(ROLE_LINK_FD, "serve", answer_serve, serve_gone, r);
 	while (!r->start)
 		loop_run();
 }
@@ -261,8 +262,13 @@ void role_walls(struct role *r)
 	struct err err;
 	buf_init(&missing, sizeof missing_walls - 1);
 	watchdog_start(r->group[0] ? r->group : r->name);
-	if (walls_up(r->name, r->home, r->uid, r->gid, r->walls, &missing, &err) != 0)
+	if (r->missing)
+		buf_add_c(&missing, r->missing);
+	int view = walls_find(r->name)->view == VIEW_ALL ? -1 : ROLE_VIEW_FD;
+	if (walls_up(r->name, r->home, view, r->uid, r->gid, r->walls, &missing, &err) != 0)
 		role_fail(r, &err);
+	if (view >= 0)
+		close(view);
 	str_to_c(buf_str(&missing), missing_walls, sizeof missing_walls);
 	buf_done(&missing);
 	log_info("role.start", "role=%s group=%s missing=\"%s\"", r->name, r->group, missing_walls);

@@ -3,16 +3,22 @@
  *	struct role r = {.name = "relay", .calls = &calls};
  *	role_hello(&r);        forget what is not meant for it; wait for ASK_START
  *	…                      let libraries read their own files
- *	role_walls(&r);        uid, Landlock, seccomp (walls.c); serve is told what is missing
+ *	role_walls(&r);        view, uid, Landlock, seccomp (walls.c); serve is told what is missing
  *	role_loop(&r);         answer until ASK_STOP
  *
- * The link to serve is descriptor 3. When it ends, so does the process. */
+ * When the link to serve ends, so does the process. */
 #ifndef ROLE_START_H
 #define ROLE_START_H
 
 #include "ask/ask_serve.h"
 #include "conf/conf.h"
 #include "io/ask.h"
+
+/* What it is started with, beside standard input and output. */
+enum {
+	ROLE_LINK_FD = 3, /* to serve */
+	ROLE_VIEW_FD = 4, /* the folder it shall see of the file system; none for some (role/walls.c) */
+};
 
 struct role;
 
@@ -43,13 +49,14 @@ struct role_calls {
 struct role {
 	const char *name;
 	const struct role_calls *calls;
-	void *arg; /* the role's own */
+	const char *missing; /* what it cannot guard besides, a word as in sandbox.h; or NULL */
+	void *arg;           /* the role's own */
 
 	/* Set by role_hello(). */
 	char group[32];
 	unsigned number; /* of the processes of its group */
 	int clients_fd;  /* edge: its group's table of clients, the callee's; -1: none */
-	char home[4096]; /* empty for roles that have no files */
+	char home[4096]; /* of store; empty for the others */
 	struct ask_link *serve;
 	struct buf faults;          /* of the settings in force */
 	struct ask_question *start; /* not answered before role_walls() */

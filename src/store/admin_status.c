@@ -190,26 +190,77 @@ static void degraded_roles(struct admin_call *c, json_t *roles, json_t *list)
 	}
 }
 
-/* Roles that miss the same walls share a line. */
+/* The words of io/sandbox.h: what is open without the wall, and what puts it up. */
+static const struct {
+	const char *wall, *open, *next;
+} walls[] = {
+	{"view", "names, sizes and times of files can be seen",
+		"start letterlock as root (it keeps no rights of root for roles)"},
+	{"uid", "it runs as a user that others run as",
+		"start letterlock as root, with the system users letterlock-edge, letterlock-relay and "
+		"letterlock-import, data/ and spool/ owned by letterlock-store, keys/ by letterlock-keys"},
+	{"landlock", "what its user may read and write, it may",
+		"run a kernel of Linux 5.13 or later with landlock among its security modules (lsm=)"},
+	{"landlock-net", "only the filter of system calls keeps it from TCP ports",
+		"run a kernel of Linux 6.7 or later"},
+	{"landlock-scope", "only the filter of system calls keeps it from signals to others",
+		"run a kernel of Linux 6.12 or later"},
+	{"seccomp", "no system call is refused (with --walls log: only the worst)",
+		"run a kernel with seccomp filters, and letterlock serve without --walls"},
+	{"memlock", "private keys may be written to swap",
+		"let it lock 8 MB of memory (ulimit -l, LimitMEMLOCK=)"},
+	{"mdwe", "memory can be made into code", "run a kernel of Linux 6.3 or later"},
+};
+
+static bool has_word(const char *words, const char *word)
+{
+	struct str rest = str_from_c(words), one;
+	while (str_split(&rest, ' ', &one))
+		if (str_eq(one, str_from_c(word)))
+			return true;
+	return false;
+}
+
+/* A line for each wall that somebody misses. */
 static void degraded_walls(struct admin_call *c, json_t *roles, json_t *list)
 {
-	size_t n = json_array_size(roles);
-	for (size_t i = 0; i < n; i++) {
-		const char *missing = text_member(json_array_get(roles, i), "missing");
-		bool told = *missing == 0;
-		struct str who = STR("");
-		for (size_t k = 0; k < n && !told; k++) {
-			json_t *other = json_array_get(roles, k);
-			if (strcmp(text_member(other, "missing"), missing) != 0)
+	for (size_t w = 0; w < sizeof walls / sizeof *walls; w++) {
+		json_t *who = json_array();
+		struct str names = STR("");
+		for (size_t i = 0; i < json_array_size(roles); i++) {
+			json_t *role = json_array_get(roles, i);
+			if (!has_word(text_member(role, "missing"), walls[w].wall))
 				continue;
-			told = k < i;
-			who = arena_fmt(
-				c->arena, "%.*s%s%s", STR_ARG(who), who.n ? ", " : "", text_member(other, "role"));
+			names = arena_fmt(c->arena, "%.*s%s%s", STR_ARG(names), names.n ? ", " : "",
+				text_member(role, "role"));
+			json_array_append(who, json_object_get(role, "role"));
 		}
-		if (!told)
-			degrade(list, "walls",
-				arena_fmt(
-					c->arena, "walls that are missing here: %s (%.*s)", missing, STR_ARG(who)));
+		if (names.n)
+			json_array_append_new(list,
+				json_pack("{s:s, s:s, s:O, s:o}", "what", "walls", "wall", walls[w].wall, "roles",
+					who, "text",
+					admin_json(
+						arena_fmt(c->arena, "the wall %s is missing (%.*s): %s. To have it: %s",
+							walls[w].wall, STR_ARG(names), walls[w].open, walls[w].next))));
+		json_decref(who);
+	}
+}
+
+/* A role that its walls had to stop. */
+static void degraded_forbidden(struct admin_call *c, json_t *roles, json_t *list)
+{
+	char at[CLOCK_TEXT];
+	for (size_t i = 0; i < json_array_size(roles); i++) {
+		json_t *role = json_array_get(roles, i);
+		json_int_t times = json_integer_value(json_object_get(role, "forbidden"));
+		if (times)
+			degrade(list, "forbidden",
+				arena_fmt(c->arena,
+					"%s was ended by its walls for a system call that it may not make, %lld times "
+					"since the start, last at %s: a fault of letterlock, or somebody took it over. "
+					"The log names the call: role.forbidden",
+					text_member(role, "role"), (long long)times,
+					clock_rfc3339(json_integer_value(json_object_get(role, "forbidden_at")), at)));
 	}
 }
 
@@ -264,6 +315,7 @@ static json_t *degraded_json(struct admin_call *c, json_t *roles)
 	struct store_counters n = {0};
 	degraded_roles(c, roles, list);
 	degraded_walls(c, roles, list);
+	degraded_forbidden(c, roles, list);
 	degraded_faults(c, roles, list);
 	degraded_certificates(c, list);
 	for (size_t i = 0; i < s->finding_count; i++)

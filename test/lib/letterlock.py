@@ -82,6 +82,8 @@ class Home:
         }
         self.preload = {}  # environment for serve and its roles alone (test/crash/faults.py)
         self.process = None
+        self.launcher = []  # a command that runs serve, as its last arguments
+        self.options = []  # of serve
         self.stderr = self.folder.parent / (self.folder.name + ".stderr")
 
     @property
@@ -142,7 +144,7 @@ class Home:
             ready.settimeout(0.1)
             with open(self.stderr, "ab") as err:
                 self.process = subprocess.Popen(
-                    [self.program, "serve"],
+                    [*self.launcher, self.program, "serve", *self.options],
                     env={**self.env, **self.preload, "NOTIFY_SOCKET": str(notify)},
                     stdin=subprocess.DEVNULL, stdout=err, stderr=err)
             end = time.monotonic() + timeout
