@@ -10,7 +10,13 @@
 #include "base/mem.h"
 #include "io/fiber.h"
 
-enum { PURGE_MS = 60 * 1000, LOAD_PAGE = 1000, LOAD_WAIT_MS = 5 };
+enum {
+	PURGE_MS = 60 * 1000,
+	LOAD_PAGE = 200,
+	LOAD_TURN_MS = 5,
+	LOAD_PAUSE_MS = 2,
+	LOAD_WAIT_MS = 5
+};
 
 /* ---- start-up --------------------------------------------------------------------------------- */
 
@@ -153,9 +159,11 @@ static void load_rest(void *arg)
 	struct err err = {0};
 	int more = 1;
 	while (more > 0 && !s->stopping) {
-		more = load_page(s, &s->loaded, LOAD_PAGE, 0, &err);
+		int64_t until = clock_steady_ms() + LOAD_TURN_MS;
+		while (more > 0 && clock_steady_ms() < until)
+			more = load_page(s, &s->loaded, LOAD_PAGE, 0, &err);
 		deliver_kick(s);
-		fiber_sleep("to let others run", 0);
+		fiber_sleep("to let others run", LOAD_PAUSE_MS);
 	}
 	s->loading = false;
 	if (more < 0)
