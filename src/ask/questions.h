@@ -1,5 +1,5 @@
 /* questions: everything one role may ask another. Structs and transfer functions stand in
- * ask_mail.h, ask_keys.h and ask_serve.h, one struct for the question, one for the answer.
+ * ask_mail.h, ask_keys.h, ask_serve.h and ask_look.h, one struct for the question, one for the answer.
  * Who asks whom stands beside each kind; nothing else is answered.
  * Descriptors that travel along are named in the comment. */
 #ifndef ASK_QUESTIONS_H
@@ -36,6 +36,7 @@ enum ask_kind {
 	ASK_STOP,       /* finish what runs, then exit 0. Answered at once */
 	ASK_LOG,        /* fd 0: a new log file */
 	ASK_TRY,        /* edge. fd 0: packed struct conf: could it be taken? Nothing changes */
+	ASK_LOOK,       /* how it is: numbers, fibers (ask_look.h) */
 	ASK_LEAVING,    /* store. The neighbour named is being stopped on purpose */
 	ASK_RETIRE,     /* told, edge: after ASK_UNLISTEN of all: end with the last session */
 	ASK_ALIVE,      /* answered at once by whoever is not stuck */
@@ -45,6 +46,7 @@ enum ask_kind {
 	ASK_APPLY,          /* hand the snapshots out; answered when the roles took them */
 	ASK_WORKER,         /* start an import role. Answer fd 0: link to it */
 	ASK_SERVICE,        /* start, stop or list mx, user, relay */
+	ASK_GATHER,         /* asks all roles ASK_LOOK */
 };
 
 /* The client call: packs, asks, unpacks into *answer (slices in `arena`). `xfer_q` and `xfer_a` are

@@ -7,6 +7,7 @@
  *
  * In a script the length of a text, four bytes that are hard to hit, is put in front of it. */
 #include "ask/ask_keys.h"
+#include "ask/ask_look.h"
 #include "ask/ask_mail.h"
 #include "ask/ask_serve.h"
 #include "ask/record.h"
@@ -46,6 +47,12 @@ static void (*const all[])(struct xfer *, void *) = {
 	xfer_ask_service,
 	xfer_ask_service_answer,
 	xfer_record_alone,
+	xfer_ask_look,
+	xfer_ask_look_answer,
+	xfer_look_numbers,
+	xfer_look_fibers,
+	xfer_ask_gather,
+	xfer_ask_gather_answer,
 };
 
 union any {
@@ -59,6 +66,9 @@ union any {
 	struct ask_start start;
 	struct ask_file file;
 	struct record record;
+	struct look_numbers look_numbers;
+	struct look_fibers look_fibers;
+	struct ask_gather gather;
 };
 
 /* Reads `body` as the struct; false if it is none. */

@@ -15,6 +15,7 @@
 #include "base/id.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/meter.h"
 #include "base/utf8.h"
 #include "base/vec.h"
 
@@ -234,6 +235,38 @@ static void clock_writes_dates(void **state)
 	assert_true(clock_wall_ms() > 1700000000000);
 }
 
+static void meters_are(struct meter *m, int64_t ms, uint64_t second, uint64_t minute, uint64_t five)
+{
+	struct meter_sums sums = meter_read(m, ms);
+	assert_int_equal(sums.second, second);
+	assert_int_equal(sums.minute, minute);
+	assert_int_equal(sums.minutes5, five);
+}
+
+static void meters_forget_in_time(void **state)
+{
+	(void)state;
+	struct meter m = {0};
+	const int64_t start = 1000 * 1000 * 1000;
+	meters_are(&m, start, 0, 0, 0);
+	meter_add(&m, 3, start);
+	meter_add(&m, 2, start + 999);
+	meters_are(&m, start + 999, 0, 0, 0); /* this second is not over */
+	meters_are(&m, start + 1000, 5, 5, 5);
+	meter_add(&m, 7, start + 2500);
+	meters_are(&m, start + 2999, 0, 5, 5);
+	meters_are(&m, start + 3000, 7, 12, 12);
+	meters_are(&m, start + 60999, 0, 12, 12);
+	meters_are(&m, start + 61000, 0, 7, 12);
+	meters_are(&m, start + 300999, 0, 0, 12);
+	meters_are(&m, start + 301000, 0, 0, 7);
+	meters_are(&m, start + 303000, 0, 0, 0);
+	meter_add(&m, 1, start + 900 * 1000);
+	meters_are(&m, start + 901 * 1000, 1, 1, 1);
+	meters_are(&m, INT64_MAX, 0, 0, 0);
+	assert_int_equal(meter_read(&m, INT64_MAX).total, 13);
+}
+
 static void ids_sort_by_age_and_read_back(void **state)
 {
 	(void)state;
@@ -286,6 +319,7 @@ int main(void)
 		cmocka_unit_test(map_holds_what_was_put),
 		cmocka_unit_test(vec_adds_and_removes),
 		cmocka_unit_test(clock_writes_dates),
+		cmocka_unit_test(meters_forget_in_time),
 		cmocka_unit_test(ids_sort_by_age_and_read_back),
 		cmocka_unit_test(err_knows_two_readers),
 	};

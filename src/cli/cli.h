@@ -88,6 +88,8 @@ bool cli_read_file(struct cli *c, const char *path, size_t max, struct str *ret)
 int cli_setup(struct cli *c);
 int cli_serve(struct cli *c);
 int cli_status(struct cli *c);
+int cli_monitor(struct cli *c);
+int cli_fibers(struct cli *c);
 int cli_version(struct cli *c);
 int cli_service(struct cli *c);
 int cli_config_set(struct cli *c);

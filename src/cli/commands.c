@@ -29,6 +29,10 @@ static const struct cli_option serve[] = {
 		"enforce (the default); log or off let a forbidden system call pass, for debugging", false},
 	END,
 };
+static const struct cli_option monitor[] = {
+	{"--once", NULL, "one look, then the end", false},
+	END,
+};
 static const struct cli_option config_list[] = {
 	{"--changed", NULL, "only settings that are not at their default", false},
 	END,
@@ -111,6 +115,17 @@ const struct cli_command cli_commands[] = {
 	{"status", "", 0, 0, cli_status, NULL, "Everything at a glance.",
 		"Roles, listeners, certificates in use, the queue, and first of all what is not as it "
 		"should be."},
+	{"monitor", "", 0, 0, cli_monitor, monitor, "Shows live what happens.",
+		"Rates, sessions, the queue by next hop and by cause, the health of all processes, and "
+		"what "
+		"is not relayed yet: why, and when it is tried again. q quits. Where the output is no "
+		"terminal, it is a line a second, and a line for each recipient that is put off; with "
+		"--json "
+		"an object a second, one a line."},
+	{"fibers", "[ROLE]", 0, 1, cli_fibers, NULL, "What each process is at: all of its fibers.",
+		"Each session and each delivery is a fiber. Tells what it waits for, for how long, and "
+		"when it "
+		"gives up. ROLE: only of mx, user, control, store, relay, keys or serve."},
 	{"version", "", 0, 0, cli_version, NULL, "The version of this program.", NULL},
 	{"service list", "", 0, 0, cli_service, NULL, "The parts of the server and how they are.",
 		NULL},

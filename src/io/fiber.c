@@ -386,7 +386,7 @@ struct fiber *fiber_next(struct fiber *at, struct fiber_info *ret)
 	int64_t now = clock_tick_ms();
 	*ret = (struct fiber_info){
 		.name = f->log.fiber,
-		.reason = f->reason,
+		.reason = f->state == RUNNING ? "running" : f->reason,
 		.started_ms = f->started_ms,
 		.waiting_ms = f->state == RUNNING ? 0 : now - f->parked_ms,
 		.left_ms = !waits || f->until_ms < 0 ? FIBER_NEVER

@@ -117,6 +117,7 @@ int main(void)
 		.listen = take_socket,
 		.unlisten = drop_socket,
 		.retire = retire,
+		.look = edge_look,
 		.stop = stop,
 	};
 	static struct edge e;

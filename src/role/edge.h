@@ -27,6 +27,7 @@ struct edge {
 	struct edge_session *sessions; /* all alive */
 	uint64_t session_count;
 	struct clients *clients; /* how many of the group, by client; NULL: the group control */
+	struct meter refused;    /* connections, and replies 4yz and 5yz in sessions */
 	bool stopping;
 	bool retiring;         /* ends with the last session */
 	struct fiber *stopper; /* waits for the last session */
@@ -40,6 +41,9 @@ void edge_unlisten(struct edge *e, uint32_t number);
 void edge_retire(struct edge *e);
 /* Accepts nothing more, ends idle sessions with 421, waits for the others, though not for ever. */
 void edge_finish(struct edge *e);
+
+/* Sessions by listener and what they do, refusals; `arg` is the struct edge. */
+void edge_look(struct look_numbers *l, void *arg);
 
 /* ---- edge_ask.c */
 /* `arg` of each is the struct edge. */

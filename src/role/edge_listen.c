@@ -43,6 +43,7 @@ struct edge_session {
 	struct ssl_ctx_st *tls;
 	enum listener listener;
 	int fd; /* owned by the session's stream */
+	struct stream *stream;
 	bool idle;
 	struct ip client;
 	char client_text[IP_TEXT];
@@ -118,7 +119,7 @@ static void session_run(void *arg)
 {
 	struct edge_session *s = arg;
 	struct edge *e = s->edge;
-	struct stream *stream = stream_new_fd(s->fd);
+	struct stream *stream = s->stream = stream_new_fd(s->fd);
 	const struct smtp_server server = {
 		.conf = s->conf,
 		.listener = s->listener,
@@ -129,9 +130,11 @@ static void session_run(void *arg)
 		.arg = e,
 		.stop = &e->stopping,
 		.idle = &s->idle,
+		.refused = &e->refused,
 	};
 	if (s->listener != LISTENER_SUBMISSIONS || tls_from_the_start(s, stream))
 		smtp_serve(stream, &server);
+	s->stream = NULL;
 	stream_close(stream);
 	session_free(s);
 }
@@ -171,6 +174,7 @@ static void refuse(struct edge_listener *l, int fd, const struct ip *client, con
 	if (log_thin_may(&thin, "smtp.refuse", clock_steady_ms()))
 		log_info("smtp.refuse", "client=%s reply=\"%.*s\"", ip_format(client, address),
 			(int)strcspn(text, "\r"), text);
+	meter_add(&l->edge->refused, 1, clock_tick_ms());
 	if (l->listener != LISTENER_SUBMISSIONS)
 		send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
@@ -257,6 +261,38 @@ void edge_unlisten(struct edge *e, uint32_t number)
 		vec_remove(&e->listeners, i);
 		listener_free(l);
 	}
+}
+
+/* ---- for those who watch ------------------------------------------------------------------------ */
+
+void edge_look(struct look_numbers *l, void *arg)
+{
+	static const struct {
+		const char *open, *idle, *tls;
+	} names[LISTENER_LAST + 1] = {
+		{"smtp.open", "smtp.idle", "smtp.tls"},
+		{"submission.open", "submission.idle", "submission.tls"},
+		{"submissions.open", "submissions.idle", "submissions.tls"},
+	};
+	struct edge *e = arg;
+	uint64_t open[LISTENER_LAST + 1] = {0}, idle[LISTENER_LAST + 1] = {0},
+								  tls[LISTENER_LAST + 1] = {0};
+	bool listens[LISTENER_LAST + 1] = {0};
+	for (size_t i = 0; i < e->listeners.n; i++)
+		listens[(*(struct edge_listener **)vec_at(&e->listeners, i))->listener] = true;
+	for (const struct edge_session *s = e->sessions; s; s = s->next) {
+		open[s->listener]++;
+		idle[s->listener] += s->idle;
+		tls[s->listener] += s->stream && stream_ssl(s->stream);
+	}
+	for (int i = 0; i <= LISTENER_LAST; i++) {
+		if (!listens[i] && !open[i])
+			continue;
+		look_number(l, names[i].open, open[i]);
+		look_number(l, names[i].idle, idle[i]);
+		look_number(l, names[i].tls, tls[i]);
+	}
+	look_rate(l, "refused", &e->refused);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------- */

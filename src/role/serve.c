@@ -26,6 +26,7 @@
 #include "io/loop.h"
 #include "io/watchdog.h"
 #include "role/serve_log.h"
+#include "role/serve_look.h"
 #include "role/walls.h"
 
 static struct vec sockets;
@@ -380,6 +381,9 @@ static void answer_store(struct ask_question *q, void *arg)
 		break;
 	case ASK_SERVICE:
 		on_service(s, q);
+		break;
+	case ASK_GATHER:
+		serve_gather(s, q);
 		break;
 	default:
 		err_perm(&q->err, NULL, "serve does not answer question %u", q->kind);

@@ -5,7 +5,8 @@
  *   serve_child.c   one process: start, links to its neighbours, restart with back-off, stop
  *   serve_group.c   how many processes of an edge share the listening sockets
  *   serve_listen.c  listening sockets
- *   serve_log.c     log files */
+ *   serve_log.c     log files
+ *   serve_look.c    how all roles are, for whoever watches */
 #ifndef ROLE_SERVE_H
 #define ROLE_SERVE_H
 

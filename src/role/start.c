@@ -19,7 +19,12 @@
 #include "io/watchdog.h"
 #include "role/walls.h"
 
-enum { FAULTS_MAX = 4000, TRIM_MS = 5000, HEAP_SPARE = 2 * 1024 * 1024 };
+enum {
+	FAULTS_MAX = 4000,
+	TRIM_MS = 5000,
+	HEAP_SPARE = 2 * 1024 * 1024,
+	LOOK_MAX = 16 * 1024 * 1024
+};
 
 /* The fiber that holds ASK_START until the walls stand, or the role has failed. */
 static struct fiber *starting;
@@ -166,6 +171,19 @@ static void on_unlisten(struct role *r, struct ask_question *q)
 		r->calls->unlisten(r, unlisten.number);
 }
 
+static void on_look(struct role *r, struct ask_question *q)
+{
+	struct ask_look look;
+	struct buf bytes;
+	if (ask_take(q, xfer_ask_look, &look) != 0)
+		return;
+	buf_init(&bytes, LOOK_MAX);
+	look_pack(look.what, r->calls->look, r->arg, &bytes);
+	struct ask_look_answer answer = {.bytes = buf_str(&bytes)};
+	ask_answer(q, xfer_ask_look_answer, &answer);
+	buf_done(&bytes);
+}
+
 static void stop_fiber(void *arg)
 {
 	struct role *r = arg;
@@ -204,6 +222,9 @@ static void answer_serve(struct ask_question *q, void *arg)
 	case ASK_LOG:
 		if (q->fd[0] >= 0)
 			log_reopen(take_fd(q, 0));
+		break;
+	case ASK_LOOK:
+		on_look(r, q);
 		break;
 	case ASK_LEAVING:
 		on_leaving(r, q);

@@ -13,6 +13,7 @@
 #include "ask/ask_serve.h"
 #include "conf/conf.h"
 #include "io/ask.h"
+#include "role/look.h"
 
 /* What it is started with, beside standard input and output. */
 enum {
@@ -42,6 +43,8 @@ struct role_calls {
 	void (*unlisten)(struct role *r, uint32_t number);
 	/* Nothing more will come: role_exit() as soon as nothing runs, unless `listen` comes before. */
 	void (*retire)(struct role *r);
+	/* Numbers and rates that only this role has. */
+	look_fn *look;
 	/* Finish what runs, then role_exit(). NULL: exit at once. */
 	void (*stop)(struct role *r);
 };

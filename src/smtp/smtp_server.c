@@ -23,6 +23,8 @@ static void note_refusal(struct smtp_session *c, unsigned code, const char *text
 	enum { LOGGED = 50 }; /* of one session */
 	static struct log_thin thin;
 	c->record_wanted = true;
+	if (c->server->refused)
+		meter_add(c->server->refused, 1, clock_tick_ms());
 	if (code >= 500)
 		c->errors++;
 	if (++c->refusals > LOGGED || !log_thin_may(&thin, "smtp.refuse", clock_steady_ms()))

@@ -6,6 +6,7 @@
 
 #include "ask/ask_mail.h"
 #include "ask/record.h"
+#include "base/meter.h"
 #include "conf/conf.h"
 #include "io/body.h"
 #include "io/stream.h"
@@ -35,6 +36,7 @@ struct smtp_server {
 	/* True while the session waits for a command, so that nothing is lost when the reading side of
 	 * its socket is shut to end it; may be NULL. */
 	bool *idle;
+	struct meter *refused; /* counts replies 4yz and 5yz; may be NULL */
 };
 
 /* Runs the session until QUIT, the end of the stream or a limit. The stream stays the caller's. */

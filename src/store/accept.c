@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/store_parts.h"
+#include "store/watch.h"
 #include "wire/ip.h"
 #include "wire/smtp_address.h"
 
@@ -222,6 +223,7 @@ void store_answer_accept(struct store *s, struct ask_question *q)
 		close(a.job.body_fd);
 	if (result)
 		return;
-	s->counters.accepted++;
+	watch_count(s, WATCH_ACCEPTED, 1);
+	watch_count(s, WATCH_BYTES_IN, a.letter.size);
 	letter_queue(s, &a.letter);
 }

@@ -15,6 +15,9 @@ json_t *admin_message_json(const struct message_row *m);
 json_t *admin_recipients_json(struct admin_call *c, uint64_t message, struct err *err);
 /* "limit", or the default; false after a refusal. */
 bool admin_limit_argument(struct admin_call *c, uint32_t *ret);
+/* A next hop with its recipients; recipients by cause, the most frequent first (admin_summary.c). */
+json_t *admin_destination_json(const struct store_destination *d);
+json_t *admin_causes_json(const uint64_t *counts);
 /* The refusal when there is no store. */
 json_t *admin_need_store(struct admin_call *c);
 

@@ -11,7 +11,7 @@ static json_t *trouble_json(const struct store_destination *d)
 		"{s:o, s:o}", "cause", admin_json(d->trouble), "text", admin_json(d->trouble_text));
 }
 
-static json_t *destination_json(const struct store_destination *d)
+json_t *admin_destination_json(const struct store_destination *d)
 {
 	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:o}", "destination",
 		admin_json(d->name), "ready", (json_int_t)d->ready, "active", (json_int_t)d->active,
@@ -20,8 +20,7 @@ static json_t *destination_json(const struct store_destination *d)
 		(json_int_t)d->of_cause, "trouble", trouble_json(d));
 }
 
-/* Those that were met, the most frequent first. */
-static json_t *causes_json(const uint64_t *counts)
+json_t *admin_causes_json(const uint64_t *counts)
 {
 	json_t *list = json_array();
 	bool told[CAUSES_MAX] = {0};
@@ -52,9 +51,9 @@ json_t *admin_queue_summary(struct admin_call *c)
 	store_count(c->admin->store, &n);
 	json_t *list = json_array();
 	for (size_t i = 0; i < s.destination_count; i++)
-		json_array_append_new(list, destination_json(&s.destinations[i]));
+		json_array_append_new(list, admin_destination_json(&s.destinations[i]));
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "messages", (json_int_t)n.messages,
 		"ready", (json_int_t)n.ready, "active", (json_int_t)n.active, "deferred",
 		(json_int_t)n.deferred, "held", (json_int_t)n.held, "destination_count",
-		(json_int_t)n.destinations, "destinations", list, "causes", causes_json(s.causes));
+		(json_int_t)n.destinations, "destinations", list, "causes", admin_causes_json(s.causes));
 }

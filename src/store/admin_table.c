@@ -91,6 +91,15 @@ static const struct admin_argument trace[] = {
 	{"limit", ADMIN_NUMBER, false, "messages in the answer, at most 20"},
 	END,
 };
+static const struct admin_argument monitor[] = {
+	{"limit", ADMIN_NUMBER, false, "recipients in \"waiting\", at most 200 (20)"},
+	END,
+};
+static const struct admin_argument fibers[] = {
+	{"role", ADMIN_TEXT, false, "only this role (mx, user, control, store, relay, keys, serve)"},
+	{"limit", ADMIN_NUMBER, false, "fibers in the answer, at most 50000 (20000)"},
+	END,
+};
 static const struct admin_argument service[] = {
 	{"service", ADMIN_TEXT, true, "mx, user or relay"},
 	END,
@@ -103,6 +112,17 @@ const struct admin_verb admin_verbs[] = {
 	{"status", admin_status, ADMIN_DAEMON,
 		"Everything at a glance: roles, listeners, certificates, queue, what is degraded.",
 		"one object with all of it", none},
+	{"monitor", admin_monitor, ADMIN_DAEMON,
+		"What happens now, for those who watch: ask again as often as you like.",
+		"as status, and \"rates\" (how much in the last second, minute and 5 minutes), \"queue\", "
+		"\"destinations\", \"causes\", \"waiting\" (recipients not relayed yet, put off last "
+		"first), "
+		"\"sessions\", \"processes\", \"disk\"",
+		monitor},
+	{"fibers", admin_fibers, ADMIN_DAEMON, "What each role is at: all of its fibers.",
+		"\"fibers\": role, name, what it waits for, since when and how much longer; \"roles\": how "
+		"many each has, or why it said nothing",
+		fibers},
 	{"service.list", admin_service_list, ADMIN_DAEMON, "The roles and how they are.",
 		"\"roles\": role, state, pid and more", none},
 	{"service.start", admin_service_start, ADMIN_DAEMON, "Starts a service.",

@@ -72,6 +72,8 @@ json_t *admin_queue_release(struct admin_call *c);
 json_t *admin_queue_remove(struct admin_call *c);
 json_t *admin_trace(struct admin_call *c);
 json_t *admin_status(struct admin_call *c);
+json_t *admin_monitor(struct admin_call *c);
+json_t *admin_fibers(struct admin_call *c);
 json_t *admin_service_list(struct admin_call *c);
 json_t *admin_service_start(struct admin_call *c);
 json_t *admin_service_stop(struct admin_call *c);

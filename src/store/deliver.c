@@ -17,6 +17,7 @@
 #include "mail/cause.h"
 #include "mail/retry.h"
 #include "store/attempt.h"
+#include "store/watch.h"
 
 enum {
 	ATTEMPT_MS = 3 * 3600 * 1000, /* relay's own limits end an attempt long before */
@@ -242,7 +243,7 @@ static void end_work(const struct attempt *a)
 		queue_put_back(s->queue, &a->work);
 		return;
 	}
-	s->counters.attempts++;
+	s->attempts++;
 	queue_done(s->queue, &a->work, was_unreachable(a, &trouble) ? &trouble : NULL,
 		a->deaths < 0 ? 0 : (uint32_t)a->deaths, a->now_ms);
 }
@@ -251,16 +252,16 @@ static void end_work(const struct attempt *a)
 static void settle(struct attempt *a)
 {
 	struct store *s = a->store;
-	struct store_counters *c = &s->counters;
+	bool delivered = false;
 	end_work(a);
 	for (uint32_t i = 0; i < a->work.count; i++) {
 		const struct outcome *o = &a->outcomes[i];
-		c->delivered += o->state == RECIPIENT_DELIVERED;
-		c->bounced += o->state == RECIPIENT_BOUNCED;
-		c->expired += o->state == RECIPIENT_EXPIRED;
+		delivered = delivered || o->state == RECIPIENT_DELIVERED;
+		watch_outcome(s, a->work.message, o->n, o->state);
 		log_outcome(a, i);
 		change_settle(s, a->work.message, o);
 	}
+	watch_count(s, WATCH_BYTES_OUT, delivered ? a->question.body_size : 0);
 	if (a->has_bounce)
 		letter_queue(s, &a->bounce);
 }

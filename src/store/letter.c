@@ -1,4 +1,5 @@
 #include "store/store_parts.h"
+#include "store/watch.h"
 
 #include "wire/smtp_address.h"
 
@@ -94,6 +95,18 @@ int letter_insert(const struct letter *l, struct db *db, struct err *err)
 	return 0;
 }
 
+/* It may wait without an attempt of its own: the first recipient that does is noted. */
+static void note_troubled(struct store *s, const struct letter *l)
+{
+	struct queue_entry e;
+	bool relay = ask_link_alive(s->relay);
+	for (uint32_t n = 0; queue_find(s->queue, l->id, n, &e); n = e.n + 1)
+		if (!relay || e.trouble.cause.n) {
+			watch_put_off(s, l->id, e.n);
+			return;
+		}
+}
+
 void letter_queue(struct store *s, const struct letter *l)
 {
 	uint32_t count = l->envelope->recipient_count;
@@ -106,5 +119,6 @@ void letter_queue(struct store *s, const struct letter *l)
 	}
 	queue_add(s->queue, l->id, 0, list.p, count);
 	vec_done(&list);
+	note_troubled(s, l);
 	deliver_kick(s);
 }

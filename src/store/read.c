@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/id.h"
+#include "store/watch.h"
 #include "wire/smtp_address.h"
 
 /* ---- messages --------------------------------------------------------------------------------- */
@@ -214,7 +215,11 @@ void store_count(struct store *s, struct store_counters *ret)
 {
 	struct queue_counts c;
 	queue_count(s->queue, &c);
-	*ret = s->counters;
+	*ret = (struct store_counters){.attempts = s->attempts,
+		.accepted = store_rate(s, WATCH_ACCEPTED).total,
+		.delivered = store_rate(s, WATCH_DELIVERED).total,
+		.bounced = store_rate(s, WATCH_BOUNCED).total,
+		.expired = store_rate(s, WATCH_EXPIRED).total};
 	ret->ready = c.ready;
 	ret->active = c.active;
 	ret->deferred = c.deferred;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/fiber.h"
+#include "store/watch.h"
 
 enum {
 	PURGE_MS = 60 * 1000,
@@ -75,7 +76,7 @@ static void load_message(struct store *s, struct loading *l, uint32_t deaths)
 	arena_reset(l->arena);
 }
 
-static void load_recipient(struct loading *l, struct db_query *q)
+static void load_recipient(struct store *s, struct loading *l, struct db_query *q)
 {
 	struct queue_recipient r = {.n = (uint32_t)db_int(q, 1),
 		.state = (enum recipient_state)db_int(q, 2),
@@ -83,6 +84,8 @@ static void load_recipient(struct loading *l, struct db_query *q)
 		.domain = arena_dup(l->arena, db_str(q, 4)),
 		.cause = queue_cause(db_str(q, 5))};
 	vec_add(&l->recipients, &r);
+	if (r.state != RECIPIENT_READY)
+		watch_put_off(s, (uint64_t)db_int(q, 0), r.n);
 }
 
 /* Whole messages behind *after, oldest first, until there are `rows` recipients; *after moves along.
@@ -108,7 +111,7 @@ static int load_page(
 				break;
 			l.message = *after = message;
 		}
-		load_recipient(&l, q);
+		load_recipient(s, &l, q);
 		seen++;
 	}
 	if (step > 0)
@@ -256,6 +259,7 @@ struct store *store_open(const char *home, struct site *site, struct err *err)
 	struct store *s = mem_new(sizeof *s);
 	s->site = site_hold(site);
 	s->recorder = recorder_new();
+	s->watch = watch_new();
 	s->queue = queue_new(write_key, s);
 	queue_set_concurrency(s->queue, (unsigned)site->conf->relay_concurrency);
 	if (open_parts(s, home, err)) {
@@ -287,6 +291,7 @@ void store_close(struct store *s)
 	spool_close(s->spool);
 	queue_free(s->queue);
 	recorder_free(s->recorder);
+	watch_free(s->watch);
 	site_drop(s->site);
 	free(s);
 }

@@ -9,6 +9,7 @@
 #include "store/writer.h"
 
 struct recorder;
+struct watch;
 
 enum {
 	TICK_MS = 5 * 1000,                 /* housekeeping */
@@ -21,6 +22,7 @@ struct store {
 	struct writer *writer;
 	struct queue *queue;
 	struct recorder *recorder;
+	struct watch *watch;
 	struct site *site;
 	struct ask_link *relay;
 	unsigned deliveries; /* fibers of deliver.c */
@@ -39,7 +41,7 @@ struct store {
 	struct loop_timer *tick;
 	void (*on_failure)(const char *why, void *arg);
 	void *on_failure_arg;
-	struct store_counters counters; /* those since the process began */
+	uint64_t attempts; /* since the process began */
 };
 
 /* ---- store.c */
