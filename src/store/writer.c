@@ -51,6 +51,7 @@ enum {
 	RESERVE_BYTES = 16 * 1024 * 1024,
 	RECLAIM_PAGES = 1000,          /* given back at each look at a full disk */
 	FULL_CHECK_MS = 1000,          /* how often a full disk is looked at again */
+	SLOW_SYNC_MS = 1000,           /* as long as a client notices */
 	IDLE_MS = 50,                  /* no work for so long: time for a checkpoint */
 	IDLE_WAL_PAGES = 512,          /* … if there is that much to copy */
 	BUSY_WAL_PAGES = 2 * 1024,     /* 8 MB: copied even under load */
@@ -146,6 +147,17 @@ static void refuse(struct write_job *job, const struct err *err)
 	job->err = *err;
 	if (job->err.kind == ERR_NONE)
 		err_temp(&job->err, "temporary server trouble", "the writer refused this without a reason");
+}
+
+/* ---- slow disk --------------------------------------------------------------------------------- */
+
+/* This thread may wait for the disk as long as it takes, so the watchdog of the loop is not for it. A
+ * step that takes so long is told: everybody who sends waits for it. At most one line a second then. */
+static void note_slow(const char *step, int64_t since_ms)
+{
+	int64_t ms = clock_steady_ms() - since_ms;
+	if (ms >= SLOW_SYNC_MS)
+		log_warn("store.slow-sync", "step=%s ms=%lld", step, (long long)ms);
 }
 
 /* ---- full disk (W7) --------------------------------------------------------------------------- */
@@ -308,11 +320,13 @@ static void keep_bodies(struct writer *w, struct write_job *jobs)
 		else
 			sync_file_range(job->body_fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* begins, waits not */
 	}
+	int64_t since = clock_steady_ms();
 	sync_bodies(w, jobs);
 	for (struct write_job *job = jobs; job && !is_dead(w); job = job->next)
 		if (job->body_fd >= 0 && job->err.kind == ERR_NONE && name_body(w, job, &err))
 			refuse(job, &err);
 	sync_directories(w, jobs);
+	note_slow("bodies", since);
 }
 
 /* ---- rows: Q5 and Q6 -------------------------------------------------------------------------- */
@@ -357,7 +371,10 @@ static int transact(
 		roll_back(w, err);
 		return -1;
 	}
-	if (!begun || db_exec(w->db, "COMMIT", err) == 0)
+	int64_t since = clock_steady_ms();
+	int failed = begun ? db_exec(w->db, "COMMIT", err) : 0;
+	note_slow("commit", since);
+	if (!failed)
 		return 0;
 	roll_back(w, err);
 	return -1;
@@ -422,7 +439,10 @@ static void checkpoint(struct writer *w, bool idle)
 	if (is_dead(w) || pages < (idle ? IDLE_WAL_PAGES : BUSY_WAL_PAGES))
 		return;
 	struct err err = {0};
-	if (db_checkpoint(w->db, pages >= TRUNCATE_WAL_PAGES, &err) == 0)
+	int64_t since = clock_steady_ms();
+	int failed = db_checkpoint(w->db, pages >= TRUNCATE_WAL_PAGES, &err);
+	note_slow("checkpoint", since);
+	if (!failed)
 		return;
 	if (db_failure(w->db) == DB_FULL)
 		disk_is_full(w);

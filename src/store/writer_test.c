@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "io/body.h"
 #include "store/node_db.h"
 #include "store/writer.h"
@@ -16,7 +18,7 @@
 /* ---- a disk that fails ------------------------------------------------------------------------ */
 
 static atomic_bool fail_syncs, disk_full;
-static atomic_int file_syncs;
+static atomic_int file_syncs, slow_ms;
 
 int fsync(int fd)
 {
@@ -30,6 +32,7 @@ int fsync(int fd)
 
 int fdatasync(int fd)
 {
+	usleep((useconds_t)slow_ms * 1000);
 	if (fail_syncs) {
 		errno = EIO;
 		return -1;
@@ -267,6 +270,26 @@ static void a_constraint_harms_only_its_message(void **state)
 
 /* ---- W5 --------------------------------------------------------------------------------------- */
 
+static void a_slow_sync_is_told_of(void **state)
+{
+	struct stage *t = *state;
+	struct err err = {0};
+	struct row_job quick = row(1, WRITE_ADMITS), slow = row(2, WRITE_ADMITS);
+	char text[4096] = "";
+	int fd = memfd_create("log", MFD_CLOEXEC);
+	log_open(fd, LOG_INFO);
+	assert_int_equal(writer_do(t->writer, &quick.job, &err), 0);
+	slow_ms = 1010;
+	assert_int_equal(writer_do(t->writer, &slow.job, &err), 0);
+	slow_ms = 0;
+	log_open(STDERR_FILENO, LOG_INFO);
+	assert_true(pread(fd, text, sizeof text - 1, 0) > 0);
+	close(fd);
+	char *line = strstr(text, ":writer] W store.slow-sync step=commit ms=1");
+	assert_non_null(line);
+	assert_null(strstr(line + 1, "store.slow-sync"));
+}
+
 static void a_failed_sync_is_never_retried(void **state)
 {
 	struct stage *t = *state;
@@ -416,6 +439,7 @@ int main(void)
 		TEST(bodies_become_files_and_go_after_the_commit),
 		TEST(a_refused_body_leaves_no_file),
 		TEST(a_constraint_harms_only_its_message),
+		TEST(a_slow_sync_is_told_of),
 		TEST(a_failed_sync_is_never_retried),
 		TEST(a_failed_sync_of_a_body_is_as_bad),
 		TEST(a_full_disk_refuses_new_mail_until_there_is_space),
