@@ -241,7 +241,8 @@ void log_write(
 	if (level > max_level)
 		return;
 	int saved_errno = errno;
-	struct line line;
+	static _Thread_local struct line
+		line; /* stacks are small, and what they touched stays theirs */
 	if (atomic_load_explicit(&untold, memory_order_relaxed) && !tell_lost()) {
 		lose();
 		errno = saved_errno;

@@ -454,10 +454,17 @@ int stream_peek(struct stream *s, struct str *ret, struct err *err)
 	return 0;
 }
 
-void stream_skip(struct stream *s, size_t n)
+static void take(struct stream *s, size_t n)
 {
 	s->in_at += n < stream_pending(s) ? n : stream_pending(s);
 	s->scanned = 0;
+}
+
+void stream_skip(struct stream *s, size_t n)
+{
+	take(s, n);
+	if (stream_pending(s) == 0)
+		give_back_taken(s); /* what was read may be waited for long, say until it is on disk */
 }
 
 /* A line that ends at the LF at line.p[line.n]. */
@@ -488,13 +495,13 @@ enum stream_line stream_line(struct stream *s, size_t max, struct str *ret, stru
 			bool dropped = s->dropping;
 			s->dropping = false;
 			s->line_until = 0;
-			stream_skip(s, line.n + 1);
+			take(s, line.n + 1);
 			return dropped ? STREAM_TOO_LONG : judge_line(line, max, ret);
 		}
 		s->scanned = have.n;
 		if (have.n > max + 1 || s->dropping) {
 			s->dropping = true;
-			stream_skip(s, have.n);
+			take(s, have.n);
 		}
 		if (have.n > 0 && s->line_ms && !s->line_until)
 			s->line_until = clock_steady_ms() + s->line_ms;

@@ -34,6 +34,7 @@ enum {
 	STOP_LOOK_MS = 20,
 	LINK_LOOK_MS = 2,
 	ALIVE_EVERY_MS = 3000,
+	FIRST_PATIENCE_MS = 30 * 1000, /* as long as there are no settings */
 };
 
 /* Who talks to whom, by group where there are groups; the one who asks stands first. */
@@ -430,16 +431,15 @@ static void watch_fiber(void *arg)
 {
 	struct child *c = arg;
 	unsigned life = c->life, failed = 0;
-	int64_t half = 0;
+	int64_t half = FIRST_PATIENCE_MS / 2;
 	while (failed < 2) {
+		if (c->serve->conf)
+			half = (int64_t)c->serve->conf->serve_patience_ms / 2;
 		if (!failed)
-			fiber_sleep("to ask a role whether it is alive",
-				half && half < ALIVE_EVERY_MS ? half : ALIVE_EVERY_MS);
+			fiber_sleep(
+				"to ask a role whether it is alive", half < ALIVE_EVERY_MS ? half : ALIVE_EVERY_MS);
 		if (c->life != life || c->state != CHILD_RUNNING)
 			return;
-		if (!c->serve->conf)
-			continue;
-		half = (int64_t)c->serve->conf->serve_patience_ms / 2;
 		struct arena *arena = arena_new();
 		struct err err;
 		int status =

@@ -296,19 +296,18 @@ void role_walls(struct role *r)
 	fiber_wake(starting);
 }
 
-/* What a crowd of sessions left behind is given back: stacks soon, the heap when half of them went. */
+/* What a crowd of sessions left behind is given back: stacks that nobody needs, and of the heap what
+ * was freed between what is in use, which malloc keeps by itself. */
 static void trim(void *arg)
 {
+	enum { FROM = 256 * 1024 };
 	static struct loop_timer *timer;
-	static unsigned most;
-	unsigned fibers = fiber_count();
+	static size_t unused;
 	fiber_trim(TRIM_MS);
-	if (fibers > most)
-		most = fibers;
-	if (fibers < most / 2) {
+	size_t before = unused;
+	unused = mallinfo2().fordblks;
+	if (unused > before + FROM)
 		malloc_trim(0);
-		most = fibers;
-	}
 	if (!timer)
 		timer = loop_timer_new(trim, arg);
 	loop_timer_start(timer, TRIM_MS);
