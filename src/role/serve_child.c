@@ -422,6 +422,11 @@ static void try_with_new_keys(struct serve *s)
 	}
 }
 
+static int64_t patience_of(const struct serve *s)
+{
+	return s->conf ? (int64_t)s->conf->serve_patience_ms : FIRST_PATIENCE_MS;
+}
+
 /* A role that runs answers at once, however much work it has: its loop turns. One that does not hangs,
  * in an endless loop or a call that never comes back, and its work waits with it.
  *
@@ -431,10 +436,8 @@ static void watch_fiber(void *arg)
 {
 	struct child *c = arg;
 	unsigned life = c->life, failed = 0;
-	int64_t half = FIRST_PATIENCE_MS / 2;
 	while (failed < 2) {
-		if (c->serve->conf)
-			half = (int64_t)c->serve->conf->serve_patience_ms / 2;
+		int64_t half = patience_of(c->serve) / 2;
 		if (!failed)
 			fiber_sleep(
 				"to ask a role whether it is alive", half < ALIVE_EVERY_MS ? half : ALIVE_EVERY_MS);
@@ -442,15 +445,15 @@ static void watch_fiber(void *arg)
 			return;
 		struct arena *arena = arena_new();
 		struct err err;
-		int status =
-			ask_put(c->link, ASK_ALIVE, NULL, NULL, NULL, NULL, NULL, NULL, half, arena, &err);
+		int status = ask_put(c->link, ASK_ALIVE, NULL, NULL, NULL, NULL, NULL, NULL,
+			patience_of(c->serve) / 2, arena, &err);
 		failed = status == 0 ? 0 : failed + 1;
 		arena_free(arena);
 	}
 	if (c->life != life || c->state != CHILD_RUNNING)
 		return;
 	log_error("serve.hangs", "role=%s pid=%d patience_ms=%lld", c->name, (int)c->pid,
-		(long long)half * 2);
+		(long long)patience_of(c->serve));
 	kill(c->pid, SIGKILL);
 }
 
