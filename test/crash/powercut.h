@@ -25,8 +25,11 @@ enum powercut_kind {
 	CUT_MARK,       /* the program says something: offset is its number, bytes its text */
 };
 
-/* Begins: what is in `folder` now counts as durable and must be nothing. */
+/* Begins. A new `log`: what is in `folder` must be nothing. One that an earlier process wrote is gone on
+ * with: that one died, and what it had not synced is still the kernel's. */
 void powercut_begin(const char *folder, const char *log);
+/* The process ends, as by kill -9, when it has noted so many records. */
+void powercut_die_after(uint64_t records);
 /* Notes what the world was told at this moment. */
 void powercut_mark(uint64_t number, const char *text);
 void powercut_end(void);

@@ -1,7 +1,9 @@
 /* powercut_load: mail comes in and goes out through the real writer while powercut.c notes what
  * reaches the disk and what the world was told.
  *
- *   powercut_load HOME LOG SEED ROUNDS
+ *   powercut_load HOME LOG SEED ROUNDS [RECORDS]
+ *
+ * With RECORDS it dies when it has noted so many; another may then go on with the same home and log.
  *
  * Marks: "accepted SIZE" and "finished" with the queue id as number, at the moment a peer would get
  * its 250 or relay's result counts as written. */
@@ -15,6 +17,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "conf/settings.h"
 #include "io/body.h"
 #include "powercut.h"
 #include "powercut_body.h"
@@ -23,8 +26,7 @@
 enum { BATCH = 8, OPEN_MAX_MESSAGES = 40 };
 
 struct load {
-	struct spool *spool;
-	struct writer *writer;
+	struct store *store;
 	uint64_t open[OPEN_MAX_MESSAGES];
 	uint32_t recipients[OPEN_MAX_MESSAGES];
 	unsigned open_count;
@@ -83,12 +85,12 @@ static int body_descriptor(struct load *l, struct str bytes, bool lent)
 	int fd, back;
 	if (!lent)
 		return body_from_str(bytes, "letter", &err);
-	if (spool_lend(l->spool, l, clock_steady_ms(), &fd, &number, &err))
+	if (spool_lend(l->store->spool, l, clock_steady_ms(), &fd, &number, &err))
 		die("lend", &err);
 	if (write(fd, bytes.p, bytes.n) != (ssize_t)bytes.n)
 		exit(1);
 	close(fd);
-	if (spool_take(l->spool, l, number, bytes.n, &back, &err))
+	if (spool_take(l->store->spool, l, number, bytes.n, &back, &err))
 		die("take", &err);
 	return back;
 }
@@ -127,7 +129,7 @@ static void post_accept(struct load *l, struct arena *arena)
 	}
 	if (letter_check(&a->letter, arena, &err))
 		die("letter", &err);
-	writer_post(l->writer, &a->job);
+	writer_post(l->store->writer, &a->job);
 }
 
 /* ---- out -------------------------------------------------------------------------------------- */
@@ -160,7 +162,7 @@ static void post_finish(struct load *l, struct arena *arena)
 			.n = k, .state = RECIPIENT_DELIVERED, .attempted = true, .said = &f->said};
 	l->open[i] = l->open[--l->open_count];
 	l->recipients[i] = l->recipients[l->open_count];
-	writer_post(l->writer, &f->job);
+	writer_post(l->store->writer, &f->job);
 }
 
 static int apply_shrink(struct write_job *job, struct writer *w, struct db *db, struct err *err)
@@ -182,8 +184,8 @@ static void one_round(struct load *l)
 	for (unsigned i = 0; i < BATCH && l->open_count > (unsigned)random() % OPEN_MAX_MESSAGES; i++)
 		post_finish(l, arena);
 	if (random() % 5 == 0)
-		writer_post(l->writer, &shrink);
-	if (writer_flush(l->writer, &err))
+		writer_post(l->store->writer, &shrink);
+	if (writer_flush(l->store->writer, &err))
 		die("flush", &err);
 	arena_free(arena);
 	/* Time for a checkpoint. */
@@ -191,38 +193,38 @@ static void one_round(struct load *l)
 		usleep(120 * 1000);
 }
 
-static void open_writer(struct load *l, const char *home)
+static void start(struct load *l, const char *home, struct site *site)
 {
 	struct err err = {0};
-	l->spool = spool_open(home, &err);
-	if (!l->spool)
-		die("spool", &err);
-	l->writer = writer_new(home, l->spool, NULL, NULL, &err);
-	if (!l->writer)
-		die("writer", &err);
+	l->store = store_open(home, site, &err);
+	if (!l->store)
+		die("store", &err);
 }
 
 int main(int argc, char **argv)
 {
 	static struct load l;
-	uint64_t seed, rounds;
-	if (argc != 5 || !str_to_u64(str_from_c(argv[3]), UINT32_MAX, &seed) ||
-		!str_to_u64(str_from_c(argv[4]), 100000, &rounds))
+	struct site site = {.holders = 1, .conf = conf_new()};
+	uint64_t seed, rounds, records = 0;
+	if (argc < 5 || argc > 6 || !str_to_u64(str_from_c(argv[3]), UINT32_MAX, &seed) ||
+		!str_to_u64(str_from_c(argv[4]), 100000, &rounds) ||
+		(argc == 6 && !str_to_u64(str_from_c(argv[5]), UINT32_MAX, &records)))
 		return 2;
 	log_open(STDERR_FILENO, LOG_WARN);
 	srandom((unsigned)seed);
 	powercut_begin(argv[1], argv[2]);
-	open_writer(&l, argv[1]);
+	if (records)
+		powercut_die_after(records);
+	start(&l, argv[1], &site);
 	for (uint64_t i = 0; i < rounds; i++) {
 		one_round(&l);
 		if (i == rounds / 2) { /* a restart in good order */
-			writer_free(l.writer);
-			spool_close(l.spool);
-			open_writer(&l, argv[1]);
+			store_close(l.store);
+			start(&l, argv[1], &site);
 		}
 	}
 	powercut_end();
-	writer_free(l.writer);
-	spool_close(l.spool);
+	store_close(l.store);
+	conf_drop(site.conf);
 	return 0;
 }

@@ -5,6 +5,7 @@ at many moments, each time a disk image is made of what may have survived, and t
 runs on it (powercut_recover). The letters Q1 to Q9 are those of src/store/writer.c, doc/QUEUE.md.
 """
 
+import collections
 import random
 import shutil
 import subprocess
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from letterlock import build_folder
-from powercut_model import LINK, MARK, SYNC, SYNC_KINDS, UNLINK, Choice, Disk, read_log
+from powercut_model import (FOLDER, LINK, MARK, MKDIR, SYNC, SYNC_KINDS, UNLINK, Choice, Disk,
+                            read_log)
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 IMAGES_AT_A_TIME = 25
@@ -32,12 +34,14 @@ def fast_folder():
         yield Path(folder)
 
 
-def run_load(tmp_path, seed, rounds):
-    home = tmp_path / f"home{seed}"
-    home.mkdir()
-    subprocess.run([build_folder() / "test/crash/powercut_load", home, tmp_path / "log", str(seed),
-                    str(rounds)], check=True, timeout=300)
-    return read_log(tmp_path / "log")
+def run_load(tmp_path, seed, rounds, records=None):
+    """The log of a load. With `records` the process dies when it has noted so many. Another run in the same
+    folder goes on with what was left, synced or not, and with the same log."""
+    home, log = tmp_path / "home", tmp_path / "log"
+    home.mkdir(exist_ok=True)
+    command = [build_folder() / "test/crash/powercut_load", home, log, seed, rounds, records or ""]
+    subprocess.run([str(one) for one in command if one != ""], check=True, timeout=300)
+    return read_log(log)
 
 
 def recover(images):
@@ -129,6 +133,100 @@ def test_every_sync_is_needed(tmp_path, fast_folder, kind):
         if complaints:
             return
     pytest.fail(f"nobody noticed that the syncs of kind {kind!r} did nothing")
+
+
+def complaints_without(records, number, folder):
+    """What is wrong when the sync that is record `number` did nothing: at moments up to the next sync of the
+    same file, with nothing else that was unsynced, or with all of it."""
+    inode = records[number][1]
+    end = next_sync(records, number)
+    moments = {at + 1 for at in range(number, end) if records[at][0] == MARK}
+    moments = sorted(moments)[:3] + [end] * (end not in sorted(moments)[:3])
+    told = {}
+    for moment in moments:
+        disk = Disk(number)
+        for record in records[:moment]:
+            disk.play(record)
+        for rest in ("lost", "written"):
+            image = folder / f"image{moment}{rest}"
+            if rest == "written":
+                disk.sync_all_but(inode)
+            disk.image(image, Choice("none", random))
+            told[image] = dict(disk.told)
+    found = recover(told)
+    for image in told:
+        shutil.rmtree(image)
+    return [one for image in told for one in judge(told[image], *found[image])]
+
+
+def next_sync(records, number):
+    """The next sync of the same file, or the end."""
+    return next((at for at in range(number + 1, len(records))
+                 if records[at][:2] == records[number][:2]), len(records))
+
+
+def syncs_that_matter(records):
+    """Numbers of the syncs that made something durable of which somebody was told before the next one, and
+    those of a checkpoint. Not those that SQLite does while a process starts and has told nobody anything:
+    what they keep, it keeps once more in the WAL."""
+    disk, told = Disk(), False
+    for number, record in enumerate(records):
+        if record[0] in (FOLDER, MARK):
+            told = record[0] == MARK
+        elif record[0] == SYNC:
+            entry = disk.by_inode[record[1]]
+            kind = disk.sync_kind(entry)
+            heard = any(one[0] == MARK for one in records[number:next_sync(records, number)])
+            news = any(change[0] != "reserve" for change in entry.pending)
+            if news and heard and (told or kind not in ("data", "database")):
+                yield number, kind
+        disk.play(record)
+
+
+@pytest.mark.slow
+def test_every_single_sync_is_needed(tmp_path, fast_folder):
+    """Not only each kind: leaving out any one call, once, loses something that somebody was told."""
+    records = run_load(tmp_path, seed=3, rounds=40)
+    kinds = collections.Counter()
+    for number, kind in syncs_that_matter(records):
+        assert complaints_without(records, number, fast_folder), \
+            f"nobody noticed that the sync of kind {kind} at record {number} did nothing"
+        kinds[kind] += 1
+    print(dict(kinds))
+    assert set(kinds) >= {"body", "directory", "spool", "wal", "database"}
+
+
+def run_until_a_new_directory(tmp_path):
+    """A process that made a new directory below spool/, named a body in it, and died: its folder."""
+    probe = tmp_path / "probe"
+    probe.mkdir()
+    made = next(at for at, record in enumerate(run_load(probe, seed=4, rounds=20))
+                if record[0] == MKDIR and len(record[3]) == 2)
+    # No two runs are quite alike.
+    for records in sorted(range(max(1, made - 50), made + 50), key=lambda at: abs(at - made - 2)):
+        folder = tmp_path / str(records)
+        folder.mkdir()
+        log = run_load(folder, seed=4, rounds=20, records=records)
+        if [one[0] for one in log[-2:]] == [MKDIR, LINK]:
+            return folder
+    raise AssertionError("no such moment was met")
+
+
+def test_a_power_cut_after_a_death(tmp_path, fast_folder):
+    """What one process named and did not sync, the next must sync before it relies on it: it sees the
+    directory, and not that its name is in memory only."""
+    folder = run_until_a_new_directory(tmp_path)
+    records = run_load(folder, seed=5, rounds=10)
+    begun = max(at for at, record in enumerate(records) if record[0] == FOLDER)
+    moments = [at + 1 for at, record in enumerate(records) if record[0] == MARK]
+    for moment, mode, complaints in cut(records, moments[:60], random.Random(5), fast_folder):
+        assert not complaints, f"cut at record {moment}, {mode} of what was not synced survived"
+    disk = Disk()
+    for record in records[:begun]:
+        disk.play(record)
+    spool = next(inode for inode, one in disk.by_inode.items() if one.name == "spool")
+    sweep = records.index((SYNC, spool, 0, b""), begun)
+    assert complaints_without(records, sweep, fast_folder), "start-up need not sync spool/"
 
 
 @pytest.mark.slow
