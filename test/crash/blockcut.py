@@ -21,11 +21,15 @@ def run(*command):
 
 
 def unmount(where):
-    """A process that is being killed may hold it a moment longer."""
+    """A process that is being killed may hold it a moment longer. In no case it stays in its place."""
     def done():
         return subprocess.run(["umount", str(where)], capture_output=True).returncode == 0
 
-    until(done, f"{where} is unmounted", timeout=30, pause=0.2)
+    try:
+        until(done, f"{where} is unmounted", timeout=30, pause=0.2)
+    except AssertionError:
+        run("umount", "--lazy", where)
+        raise
 
 
 class BlockDisk:
