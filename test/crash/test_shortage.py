@@ -13,7 +13,7 @@ from journey import judge, settle
 from letterlock import Home, until
 from load import ACCEPTED, Load
 
-SIZES = (500, 20000, 100000, 1500000)
+SIZES = (500, 20000, 60000, 100000, 1500000)
 
 
 def limit(pid, what, soft):
