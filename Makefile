@@ -123,8 +123,9 @@ $(FUZZ_OUT)/libfuzzed.a: $(FUZZ_OBJ)
 $(FUZZ_OUT)/bin/%_fuzz: src/%_fuzz.c $(FUZZ_OUT)/libfuzzed.a
 	@mkdir -p $(@D)
 	$(call say,FUZZ)
-	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $< $(FUZZ_OUT)/libfuzzed.a \
-	    $(LIBS_all) -lpthread
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -MMD -MP -MT $@ -MF $@.d -o $@.new $< \
+	    $(FUZZ_OUT)/libfuzzed.a $(LIBS_all) -lpthread
+	@mv $@.new $@
 -include $(shell find $(FUZZ_OUT) -name '*.d' 2>/dev/null)
 fuzzers: $(FUZZERS)
 fuzz: $(FUZZERS)

@@ -84,6 +84,7 @@ static void prepare(struct smtp_fake *f, uint8_t choice, uint8_t more, bool *sto
 	f->rcpt_code = codes[more % 8];
 	f->rcpt_scope = (enum rcpt_scope)(more % 3);
 	f->conf.smtp_max_commands = more & 8 ? 4 : 1000;
+	f->conf.smtp_max_messages = more & 16 ? 2 : 1000;
 	f->conf.smtp_max_recipients = more & 16 ? 1 : 100;
 	f->spool_error = more & 32 ? ERR_FULL : ERR_NONE;
 	f->conf.smtp_session_ms = more & NO_TIME ? 0 : 20000;
