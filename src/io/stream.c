@@ -24,6 +24,7 @@ enum {
 	TURN = 1024,
 	TURN_READ = 64,
 	TURN_LINE = 4,
+	UNASKED_MS = 1000, /* a wait before which nothing was read is no longer */
 };
 
 struct stream {
@@ -243,6 +244,19 @@ static int wait_for(struct stream *s, enum fiber_dir dir, const char *reason, in
 	return wait_at_most(s, dir, reason, *until - now);
 }
 
+/* When nothing was read because the last read took all there was. libevent tells of a reset as of
+ * data: one that came together with that data is not told again, so after a moment a read asks. */
+static int wait_unasked(struct stream *s, const char *reason, int64_t *until)
+{
+	int64_t now = clock_steady_ms(), last = last_moment(s);
+	*until = now + s->timeout_ms;
+	if (s->timeout_ms <= UNASKED_MS || (last && last - now <= UNASKED_MS))
+		return wait_for(s, FIBER_READ, reason, until);
+	s->turn = 0;
+	fiber_fd_wait(s->wait, FIBER_READ, reason, UNASKED_MS);
+	return 0;
+}
+
 /* A peer that sends without a pause must neither keep other fibers from running nor outlast its
  * deadline: this stands in for the wait that never comes. */
 static int take_turns(struct stream *s, unsigned cost)
@@ -261,7 +275,7 @@ static int take_turns(struct stream *s, unsigned cost)
 
 /* ---- the descriptor: one read and one write, plain or TLS ---- */
 
-enum { READ_END = 0, READ_DEAD = -1, READ_NOTHING_YET = -2 };
+enum { READ_END = 0, READ_DEAD = -1, READ_NOTHING_YET = -2, READ_UNASKED = -3 };
 
 static ssize_t read_tls(struct stream *s, char *p, size_t max)
 {
@@ -289,7 +303,7 @@ static ssize_t read_some(struct stream *s, char *p, size_t max)
 	/* The next edge will tell of more, or has told of the end: no call to hear "not yet". */
 	if (s->drained && !fiber_fd_hung_up(s->wait)) {
 		s->drained = false;
-		return READ_NOTHING_YET;
+		return READ_UNASKED;
 	}
 	ssize_t n;
 	while ((n = recv(s->fd, p, max, 0)) < 0 && errno == EINTR)
@@ -422,14 +436,16 @@ static int fill(struct stream *s)
 		return -1;
 	if (take_turns(s, TURN_READ) != 0)
 		return fail_input_only(s);
+	static const char wait[] = "for the peer to speak";
 	ssize_t n;
 	int64_t until = 0;
 	for (;;) {
 		n = s->fd >= 0 ? read_some(s, passing, sizeof passing)
 					   : read_memory(s, passing, sizeof passing);
-		if (n != READ_NOTHING_YET)
+		if (n != READ_NOTHING_YET && n != READ_UNASKED)
 			break;
-		if (wait_for(s, FIBER_READ, "for the peer to speak", &until) != 0)
+		if ((n == READ_UNASKED ? wait_unasked(s, wait, &until)
+							   : wait_for(s, FIBER_READ, wait, &until)) != 0)
 			return fail_input_only(s);
 	}
 	if (n == READ_END) {

@@ -304,18 +304,26 @@ static void talk_on(void *arg)
 	talker_done();
 }
 
-static void last_words_are_not_lost_to_a_reset(void **state)
+/* The two ends of a TCP connection. */
+static int connected(int *ret_client)
 {
-	(void)state;
 	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = sizeof sa;
-	int listening = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+	int listening = socket(AF_INET, SOCK_STREAM, 0);
+	*ret_client = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(bind(listening, (struct sockaddr *)&sa, n), 0);
 	assert_int_equal(listen(listening, 1), 0);
 	getsockname(listening, (struct sockaddr *)&sa, &n);
-	assert_int_equal(connect(client, (struct sockaddr *)&sa, n), 0);
+	assert_int_equal(connect(*ret_client, (struct sockaddr *)&sa, n), 0);
 	int server = accept(listening, NULL, NULL);
 	close(listening);
+	return server;
+}
+
+static void last_words_are_not_lost_to_a_reset(void **state)
+{
+	(void)state;
+	int client, server = connected(&client);
 	loop_init();
 	talkers = 2;
 	fiber_start("server", say_goodbye, &server);
@@ -347,6 +355,43 @@ static void a_close_right_after_data_is_seen(void **state)
 	int64_t begin = clock_steady_ms();
 	loop_run();
 	assert_true(clock_steady_ms() - begin < 1000);
+	loop_done();
+}
+
+/* A reset right behind data is told in the same event as the data, and never again. */
+static void read_until_reset(void *arg)
+{
+	struct stream *s = stream_new_fd(*(int *)arg);
+	struct str line;
+	struct err err;
+	stream_set_timeout(s, 20 * 1000);
+	assert_int_equal(stream_line(s, 100, &line, &err), STREAM_END);
+	assert_non_null(strstr(err.log, "reset"));
+	stream_free(s);
+	talker_done();
+}
+
+static void break_off(void *arg)
+{
+	int fd = *(int *)arg;
+	fiber_sleep("until the reader waits", 20);
+	assert_int_equal(send(fd, "half a li", 9, 0), 9);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
+	close(fd);
+	talker_done();
+}
+
+static void a_reset_right_after_data_is_seen(void **state)
+{
+	(void)state;
+	int client, server = connected(&client);
+	loop_init();
+	talkers = 2;
+	fiber_start("reader", read_until_reset, &server);
+	fiber_start("peer", break_off, &client);
+	int64_t begin = clock_steady_ms();
+	loop_run();
+	assert_true(clock_steady_ms() - begin < 10 * 1000);
 	loop_done();
 }
 
@@ -443,6 +488,7 @@ int main(void)
 		cmocka_unit_test(a_slow_reader_slows_the_writer),
 		cmocka_unit_test(last_words_are_not_lost_to_a_reset),
 		cmocka_unit_test(a_close_right_after_data_is_seen),
+		cmocka_unit_test(a_reset_right_after_data_is_seen),
 		cmocka_unit_test(bodies_are_sealed),
 		cmocka_unit_test(xfer_reads_back_only_what_is_whole),
 	};
