@@ -65,7 +65,7 @@ static void deliver(struct relay *r, struct ask_question *q)
 	resolver_hold(means.resolver);
 	relay_deliver(&means, &message, body, q->arena, &answer);
 	ask_answer(q, xfer_ask_deliver_answer, &answer);
-	if (!message.body.n)
+	if (q->fd[0] >= 0)
 		body_unmap(body);
 	resolver_drop(means.resolver);
 	conf_drop(means.conf);
