@@ -161,8 +161,10 @@ struct db *db_open(const char *path, enum db_mode mode, struct err *err)
 		db_close(d);
 		return NULL;
 	}
-	if (mode == DB_WRITER)
+	if (mode == DB_WRITER) {
 		sqlite3_wal_hook(d->handle, on_commit, d);
+		sqlite3_rollback_hook(d->handle, wal_vfs_rolled_back, d->handle);
+	}
 	return d;
 }
 

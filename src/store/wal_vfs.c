@@ -25,11 +25,22 @@ static int write_below(struct wal_file *w, const void *p, int n, sqlite3_int64 a
 	return w->below->pMethods->xWrite(w->below, p, n, at);
 }
 
+/* SQLite does not take the failure of a read for one of a write: it may go on with the transaction.
+ * So what is not written stays gathered, until the transaction is rolled back or a write or sync,
+ * too, has failed: then SQLite itself gives it up. */
 static int flush(struct wal_file *w)
 {
-	int n = w->n;
+	int failed = w->n ? write_below(w, w->gathered, w->n, w->at) : SQLITE_OK;
+	if (!failed)
+		w->n = 0;
+	return failed;
+}
+
+static int flush_or_drop(struct wal_file *w)
+{
+	int failed = flush(w);
 	w->n = 0;
-	return n ? write_below(w, w->gathered, n, w->at) : SQLITE_OK;
+	return failed;
 }
 
 /* ---- methods of a WAL ------------------------------------------------------------------------- */
@@ -40,7 +51,7 @@ static int wal_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 at)
 	if (!w->gathered)
 		w->gathered = sqlite3_malloc(GATHER);
 	if (w->n && (at != w->at + w->n || n > GATHER - w->n)) {
-		int failed = flush(w);
+		int failed = flush_or_drop(w);
 		if (failed)
 			return failed;
 	}
@@ -63,7 +74,7 @@ static int wal_read(sqlite3_file *file, void *p, int n, sqlite3_int64 at)
 static int wal_sync(sqlite3_file *file, int flags)
 {
 	struct wal_file *w = wal_of(file);
-	int failed = flush(w);
+	int failed = flush_or_drop(w);
 	return failed ? failed : w->below->pMethods->xSync(w->below, flags);
 }
 
@@ -172,4 +183,12 @@ int wal_vfs_register(const char *name)
 	ours.szOsFile += (int)sizeof(struct wal_file);
 	ours.xOpen = open_file;
 	return sqlite3_vfs_register(&ours, 0);
+}
+
+void wal_vfs_rolled_back(void *handle)
+{
+	sqlite3_file *file = NULL;
+	int failed = sqlite3_file_control(handle, NULL, SQLITE_FCNTL_JOURNAL_POINTER, &file);
+	if (!failed && file && file->pMethods == &wal_methods)
+		wal_of(file)->n = 0;
 }

@@ -5,7 +5,8 @@
  *
  * Nobody else may look at frames that are not committed, and with synchronous=FULL the WAL is synced
  * before the commit is made known in the shared index: so no other connection misses what is
- * gathered. A failure that SQLite would have heard from its write it hears from the sync. */
+ * gathered. A failure that SQLite would have heard from its write it hears from the sync, or from
+ * a read. */
 #ifndef STORE_WAL_VFS_H
 #define STORE_WAL_VFS_H
 
@@ -15,5 +16,8 @@
  * one). Registers it with SQLite, once a process. Returns SQLITE_OK or what SQLite says. */
 #define WAL_VFS "letterlock-wal"
 int wal_vfs_register(const char *name);
+/* The rollback hook of each connection that writes by this VFS, with its sqlite3 * as the argument:
+ * what is gathered then is of no use to anybody, and on a full disk in everybody's way. */
+void wal_vfs_rolled_back(void *handle);
 
 #endif

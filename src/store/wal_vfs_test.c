@@ -149,6 +149,40 @@ static void a_refused_write_fails_the_commit(void **state)
 	assert_int_equal(number(s->reader, "SELECT count(*) FROM t"), 40);
 }
 
+/* Fills the WAL beyond what is committed, then has the disk refuse the rest. A statement that reads
+ * hears of it first; it alone is undone. */
+static void be_refused_while_reading(struct stage *s)
+{
+	static const char more[] =
+		"WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c LIMIT 40)"
+		" INSERT INTO t (id, v) SELECT -i, (SELECT v FROM t WHERE id = 41 - i) FROM c";
+	assert_int_equal(db_exec(s->writer, "PRAGMA cache_size = 10", NULL), 0);
+	assert_int_equal(db_exec(s->writer, "BEGIN", NULL), 0);
+	if (db_exec(s->writer, many, &s->err))
+		fail_msg("%s", s->err.log);
+	fail_with = SQLITE_FULL;
+	assert_int_equal(db_exec(s->writer, more, NULL), -1);
+	assert_int_equal(db_failure(s->writer), DB_FULL);
+	assert_true(db_in_transaction(s->writer));
+}
+
+static void what_a_read_could_not_write_is_not_lost(void **state)
+{
+	struct stage *s = *state;
+	be_refused_while_reading(s);
+	fail_with = 0;
+	assert_int_equal(db_exec(s->writer, "COMMIT", NULL), 0);
+	assert_int_equal(number(s->reader, "SELECT sum(length(v)) FROM t"), 40 * 4000);
+}
+
+static void what_was_rolled_back_is_in_nobodys_way(void **state)
+{
+	struct stage *s = *state;
+	be_refused_while_reading(s);
+	assert_int_equal(db_exec(s->writer, "ROLLBACK", NULL), 0);
+	assert_int_equal(number(s->writer, "SELECT count(*) FROM t"), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -165,6 +199,8 @@ int main(void)
 		TEST(what_was_gathered_can_be_read),
 		TEST(what_another_process_finds_is_whole),
 		TEST(a_refused_write_fails_the_commit),
+		TEST(what_a_read_could_not_write_is_not_lost),
+		TEST(what_was_rolled_back_is_in_nobodys_way),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
