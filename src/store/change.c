@@ -11,7 +11,7 @@
 #include "store/store_parts.h"
 
 /* Removing also frees bodies, which have to be read for it. */
-enum { CHANGE_PAGE = 200, REMOVE_PAGE = 100, TURN_MS = 20 };
+enum { CHANGE_PAGE = 200, REMOVE_PAGE = 50, TURN_MS = 20 };
 
 struct change_item {
 	uint64_t message;
@@ -154,6 +154,12 @@ int store_change(struct store *s, enum store_change change, const struct recipie
 	struct str who, uint64_t *ret_count, struct err *err)
 {
 	static const char *const names[] = {"retry", "hold", "release", "remove"};
+	const unsigned waiting = 1 << RECIPIENT_READY | 1 << RECIPIENT_DEFERRED;
+	/* Whom it can concern: others are not even read. */
+	const unsigned concerned[] = {[CHANGE_RETRY] = waiting,
+		[CHANGE_HOLD] = waiting,
+		[CHANGE_RELEASE] = 1 << RECIPIENT_HELD,
+		[CHANGE_REMOVE] = waiting | 1 << RECIPIENT_HELD};
 	struct recipient_filter filter = *f;
 	struct recipient_place at = {0};
 	uint64_t count = 0;
@@ -164,6 +170,8 @@ int store_change(struct store *s, enum store_change change, const struct recipie
 		fiber_sleep("for another change of the queue", TURN_MS);
 	s->changing = true;
 	store_wait_loaded(s);
+	filter.states = concerned[change] & (f->states ? f->states : ~0u);
+	more = filter.states != 0;
 	while (result == 0 && more)
 		result = change_page(s, change, &filter, &at, who, &count, &more, err);
 	s->changing = false;
