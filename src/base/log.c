@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -235,26 +236,48 @@ static bool tell_lost(void)
 	return false;
 }
 
+static void write_line(struct line *l, enum log_level level, const char *file, int line_no,
+	const char *event, const char *fmt, va_list *ap)
+{
+	if (atomic_load_explicit(&untold, memory_order_relaxed) && !tell_lost()) {
+		lose();
+		return;
+	}
+	begin(l, level, event);
+	add_format(l, fmt, ap);
+	end(l, file, line_no);
+	if (!put(l->text, l->n))
+		lose();
+}
+
+/* By a signal handler, while the thread's own line is being built. */
+__attribute__((noinline)) static void write_amid_another(enum log_level level, const char *file,
+	int line_no, const char *event, const char *fmt, va_list *ap)
+{
+	struct line line;
+	write_line(&line, level, file, line_no, event, fmt, ap);
+}
+
 void log_write(
 	enum log_level level, const char *file, int line_no, const char *event, const char *fmt, ...)
 {
 	if (level > max_level)
 		return;
 	int saved_errno = errno;
-	static _Thread_local struct line
-		line; /* stacks are small, and what they touched stays theirs */
-	if (atomic_load_explicit(&untold, memory_order_relaxed) && !tell_lost()) {
-		lose();
-		errno = saved_errno;
-		return;
-	}
-	begin(&line, level, event);
+	/* Not on the stack: stacks are small, and what they touched stays theirs. */
+	static _Thread_local struct line line;
+	static _Thread_local volatile sig_atomic_t building;
 	va_list ap;
 	va_start(ap, fmt);
-	add_format(&line, fmt, &ap);
+	if (building) {
+		write_amid_another(level, file, line_no, event, fmt, &ap);
+	} else {
+		building = 1;
+		atomic_signal_fence(memory_order_seq_cst);
+		write_line(&line, level, file, line_no, event, fmt, &ap);
+		atomic_signal_fence(memory_order_seq_cst);
+		building = 0;
+	}
 	va_end(ap);
-	end(&line, file, line_no);
-	if (!put(line.text, line.n))
-		lose();
 	errno = saved_errno;
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -244,6 +245,47 @@ static void what_found_no_room_is_counted(void **state)
 	assert_true(has(lines[4], "test.event n=6 "));
 }
 
+static atomic_uint interruptions;
+
+static void log_amid(int signo)
+{
+	(void)signo;
+	interruptions++;
+	log_info("test.amid", "and=%s", "no more");
+}
+
+/* The line that a signal handler writes, and the one that it interrupts, are both whole. */
+static void a_signal_handler_may_log(void **state)
+{
+	(void)state;
+	enum { ENOUGH = 200 };
+	const struct itimerval often = {.it_interval.tv_usec = 100, .it_value.tv_usec = 100};
+	const struct itimerval never = {0};
+	unsigned lines = 0, seen = 0;
+	int fd = memfd_create("log", MFD_CLOEXEC);
+	FILE *all = fdopen(fd, "r");
+	log_open(fd, LOG_INFO);
+	signal(SIGALRM, log_amid);
+	setitimer(ITIMER_REAL, &often, NULL);
+	for (; interruptions < ENOUGH && lines < 1000 * 1000; lines++)
+		log_info("test.event", "line=%u of=%s", lines, "many");
+	setitimer(ITIMER_REAL, &never, NULL);
+	signal(SIGALRM, SIG_DFL);
+	log_open(STDERR_FILENO, LOG_INFO);
+	assert_true(interruptions >= ENOUGH);
+	rewind(all);
+	while (fgets(line, sizeof line, all)) {
+		char expected[64];
+		snprintf(expected, sizeof expected, " I test.event line=%u of=many (log_test.c:", seen);
+		bool amid = strstr(line, " I test.amid and=no more (log_test.c:") != NULL;
+		if (!amid)
+			assert_non_null(strstr(line, expected));
+		seen += !amid;
+	}
+	assert_int_equal(seen, lines);
+	fclose(all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +295,7 @@ int main(void)
 		cmocka_unit_test(a_flood_is_thinned),
 		cmocka_unit_test(no_line_is_lost_when_files_change),
 		cmocka_unit_test(what_found_no_room_is_counted),
+		cmocka_unit_test(a_signal_handler_may_log),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
