@@ -85,7 +85,7 @@ def test_limits_hold_across_processes(home):
 
 
 def test_what_a_dead_process_counted_is_given_back(home):
-    home.set(smtp_max_sessions_per_address="12")
+    home.set(smtp_max_sessions="12")
     kept, refused = connect_many(home, 20)
     assert len(kept) == 12
     before = processes(home)
