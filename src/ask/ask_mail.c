@@ -56,6 +56,13 @@ void xfer_ask_spool_answer(struct xfer *x, void *v)
 	xfer_u64(x, &a->spool);
 }
 
+void xfer_ask_room(struct xfer *x, void *v)
+{
+	struct ask_room *q = v;
+	xfer_u64(x, &q->bytes);
+	xfer_bool(x, &q->low);
+}
+
 void xfer_ask_admin(struct xfer *x, void *v)
 {
 	struct ask_admin *q = v;

@@ -49,6 +49,13 @@ struct ask_spool_answer {
 	uint64_t spool; /* for struct body */
 };
 
+/* ---- ASK_ROOM. So that an edge can refuse mail at MAIL without asking. The store remains the judge: its
+ * answer to ASK_ACCEPT may be ERR_FULL all the same. */
+struct ask_room {
+	uint64_t bytes; /* the largest message, and all that this edge has in its hands together */
+	bool low;       /* no mail is taken now, of whatever size */
+};
+
 /* ---- ASK_ADMIN. One ask for all verbs; who may is decided by store. */
 struct ask_admin {
 	struct str verb; /* "queue.list" */
@@ -92,6 +99,7 @@ void xfer_ask_rcpt(struct xfer *x, void *v);           /* struct ask_rcpt */
 void xfer_ask_rcpt_answer(struct xfer *x, void *v);    /* struct ask_rcpt_answer */
 void xfer_ask_accept(struct xfer *x, void *v);         /* struct ask_accept */
 void xfer_ask_spool_answer(struct xfer *x, void *v);   /* struct ask_spool_answer */
+void xfer_ask_room(struct xfer *x, void *v);           /* struct ask_room */
 void xfer_ask_admin(struct xfer *x, void *v);          /* struct ask_admin */
 void xfer_ask_admin_answer(struct xfer *x, void *v);   /* struct ask_admin_answer */
 void xfer_ask_deliver(struct xfer *x, void *v);        /* struct ask_deliver */

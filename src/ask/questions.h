@@ -15,6 +15,8 @@ enum ask_kind {
 	ASK_SPOOL,  /* a file for a large body. Answer fd 0: writable, unnamed */
 	ASK_RECORD, /* told: a packed struct record */
 	ASK_ADMIN,  /* control only. fd 0: the caller's connection (credentials), fd 1: raw body */
+	/* store -> edge, but not control */
+	ASK_ROOM = 10, /* told: how much mail the disk has room for, now and whenever it changes */
 	/* store -> relay */
 	ASK_DELIVER = 20, /* one attempt at one destination. fd 0: body, if it is not small */
 	/* edge -> keys */

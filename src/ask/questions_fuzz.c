@@ -23,6 +23,7 @@ static void (*const all[])(struct xfer *, void *) = {
 	xfer_ask_rcpt_answer,
 	xfer_ask_accept,
 	xfer_ask_spool_answer,
+	xfer_ask_room,
 	xfer_ask_admin,
 	xfer_ask_admin_answer,
 	xfer_ask_deliver,

@@ -65,6 +65,7 @@ struct conf {
 	uint64_t relay_concurrency; /* connections to one destination */
 	uint64_t relay_timeout_ms, relay_connect_timeout_ms, relay_idle_ms;
 	int64_t queue_give_up_ms, record_keep_ms;
+	uint64_t queue_min_free; /* bytes */
 	struct conf_addresses dns_servers;
 	struct str dns_trust_anchor; /* path */
 	uint64_t dns_timeout_ms;

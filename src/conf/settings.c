@@ -432,6 +432,23 @@ const struct setting settings[] = {
 			"then costs mail.",
 	},
 	{
+		.name = "queue.min_free",
+		.type = SETTING_SIZE,
+		.value = "64M",
+		.min = 0,
+		.max = (int64_t)1 << 40,
+		.offset = FIELD(queue_min_free),
+		.roles = CONF_STORE,
+		.effect = EFFECT_AT_ONCE,
+		.text =
+			"Free space that new mail leaves alone on the file system of the home; on a small one "
+			"an "
+			"eighth of it is enough. With less, clients get 452 and keep their mail, while what is "
+			"queued here goes on; \"letterlock status\" says so as long as it lasts, and it ends "
+			"by "
+			"itself when there is space again.",
+	},
+	{
 		.name = "record.keep",
 		.type = SETTING_DURATION,
 		.value = "14d",

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "io/fd.h"
 
@@ -39,6 +40,9 @@ void body_writer_free(struct body_writer *w)
 	if (!w)
 		return;
 	buf_done(&w->gathered);
+	/* Store, which cannot know that nobody will bring it back, still holds a spool file. */
+	if (w->spool && w->fd >= 0 && ftruncate(w->fd, 0) == -1)
+		log_warn("body.drop", "err=\"%s\"", strerror(errno));
 	if (w->fd >= 0)
 		close(w->fd);
 	free(w);

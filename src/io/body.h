@@ -35,7 +35,7 @@ uint64_t body_writer_size(const struct body_writer *w);
 int body_writer_finish(struct body_writer *w, struct body *ret, struct err *err);
 /* Frees the bytes or closes the descriptor of a body that a writer made. */
 void body_done(struct body *b);
-/* Drops everything. NULL is allowed. */
+/* Drops everything; what lies in the spool gives its space back at once. NULL is allowed. */
 void body_writer_free(struct body_writer *w);
 
 /* A memfd that can still be written; body_seal() makes a body of it. -1 with *err. */

@@ -17,7 +17,10 @@ static void take_link(struct role *r, const struct ask_link_peer *peer, int fd)
 	bool is_store = str_eq(peer->role, STR("store"));
 	struct ask_link **link = is_store ? &e->store : &e->keys;
 	struct ask_link *before = *link;
-	*link = ask_link_new(fd, is_store ? "store" : "keys", NULL, NULL, NULL);
+	if (is_store)
+		e->room_told = false;
+	*link = ask_link_new(fd, is_store ? "store" : "keys",
+		is_store && !e->control ? edge_answer_store : NULL, NULL, e);
 	e->stores += is_store;
 	if (e->control)
 		control_set_store(e->control, e->store);

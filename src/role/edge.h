@@ -21,6 +21,9 @@ struct edge {
 	struct control *control;       /* the group control; else NULL */
 	struct ask_link *store, *keys; /* NULL until serve gives them; replaced when they restart */
 	unsigned stores;               /* links to store so far */
+	struct ask_room room;          /* as store told it last … */
+	bool room_told;                /* … if it did */
+	uint64_t room_taken;           /* by messages in hand */
 	struct conf *conf;             /* for new sessions; NULL: none yet, nothing is accepted */
 	struct ssl_ctx_st *tls;        /* for new sessions; NULL: no certificate */
 	struct vec listeners;          /* struct edge_listener * */
@@ -48,5 +51,7 @@ void edge_look(struct look_numbers *l, void *arg);
 /* ---- edge_ask.c */
 /* `arg` of each is the struct edge. */
 extern const struct smtp_questions edge_questions;
+/* What store tells by itself: ASK_ROOM. `arg` is the struct edge. */
+void edge_answer_store(struct ask_question *q, void *arg);
 
 #endif

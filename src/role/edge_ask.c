@@ -3,6 +3,7 @@
 
 #include "ask/questions.h"
 #include "base/buf.h"
+#include "base/log.h"
 #include "io/fiber.h"
 #include "role/edge.h"
 
@@ -13,6 +14,7 @@ enum {
 	ACCEPT_MS = 9 * 60 * 1000,
 	NEXT_STORE_MS = 60 * 1000, /* serve brings it back much sooner */
 	LOOK_MS = 10,
+	STORES_MAX = 6, /* that may die with one message */
 	SPOOL_MS = 60 * 1000,
 	RECORD_MAX = 64 * 1024,
 };
@@ -40,8 +42,8 @@ static int ask_store_accept(void *arg, const struct ask_accept *q, struct err *e
 {
 	struct edge *e = arg;
 	struct ask_accept question = *q;
-	int status;
-	for (;;) {
+	int status = -1;
+	for (int stores_asked = 0; stores_asked < STORES_MAX; stores_asked++) {
 		unsigned stores = e->stores;
 		struct arena *arena = arena_new();
 		status = ask_put(e->store, ASK_ACCEPT, xfer_ask_accept, &question, (int[]){q->body.fd, -1},
@@ -52,6 +54,7 @@ static int ask_store_accept(void *arg, const struct ask_accept *q, struct err *e
 			return status;
 		question.again = true;
 	}
+	return status;
 }
 
 static int ask_store_spool(void *arg, int *ret_fd, uint64_t *ret_spool, struct err *err)
@@ -74,6 +77,47 @@ static int ask_store_spool(void *arg, int *ret_fd, uint64_t *ret_spool, struct e
 	return 0;
 }
 
+/* Several edges share the disk and none knows of the others: together they may take more than there
+ * is. Then store refuses. */
+static bool take_room(void *arg, uint64_t bytes)
+{
+	struct edge *e = arg;
+	bool room = !e->room.low && bytes <= e->room.bytes && e->room_taken <= e->room.bytes - bytes;
+	if (e->room_told && !room)
+		return false;
+	e->room_taken += bytes;
+	return true;
+}
+
+static void give_room(void *arg, uint64_t bytes)
+{
+	struct edge *e = arg;
+	e->room_taken -= bytes;
+}
+
+/* As the settings say; but while the disk is low, sessions, which are refused then, shall not fill what is
+ * left of it with their stories. */
+static void set_log_level(const struct edge *e)
+{
+	enum log_level level = e->conf ? (enum log_level)e->conf->log_level : LOG_INFO;
+	log_set_level(e->room.low && level > LOG_WARN ? LOG_WARN : level);
+}
+
+void edge_answer_store(struct ask_question *q, void *arg)
+{
+	struct edge *e = arg;
+	struct ask_room room;
+	if (q->kind != ASK_ROOM) {
+		err_perm(&q->err, NULL, "edge does not answer question %u of store", q->kind);
+	} else if (ask_take(q, xfer_ask_room, &room) == 0) {
+		if (room.low != e->room.low)
+			log_warn("edge.room", "low=%s", room.low ? "yes" : "no");
+		e->room = room;
+		e->room_told = true;
+		set_log_level(e);
+	}
+}
+
 /* Nobody waits for a record; when store is slow it is dropped. */
 static void tell_store_record(void *arg, struct record *r)
 {
@@ -91,5 +135,7 @@ const struct smtp_questions edge_questions = {
 	.rcpt = ask_store_rcpt,
 	.accept = ask_store_accept,
 	.open_spool = ask_store_spool,
+	.take_room = take_room,
+	.give_room = give_room,
 	.record = tell_store_record,
 };

@@ -92,7 +92,7 @@ static void take_edge(struct store_role *r, const struct ask_link_peer *peer, in
 	if (str_eq(peer->group, STR("control")))
 		ask_link_new(fd, "control", answer_control, control_gone, r);
 	else
-		ask_link_new(fd, "edge", answer_edge, edge_gone, r);
+		store_add_edge(r->store, ask_link_new(fd, "edge", answer_edge, edge_gone, r));
 }
 
 static void take_link(struct role *role, const struct ask_link_peer *peer, int fd)

@@ -17,8 +17,11 @@ struct smtp_fake {
 	enum err_kind rcpt_error, accept_error, spool_error;
 	uint16_t rcpt_code; /* 0: by domain */
 	enum rcpt_scope rcpt_scope;
+	bool low;      /* no mail is taken */
+	uint64_t room; /* 0: without end */
 	/* What was seen. */
 	unsigned asked, accepted, recorded, spooled;
+	uint64_t room_taken; /* now */
 	struct arena *arena;
 	struct str body, prefix, sender, recipients, message_id, tls, helo;
 	struct envelope envelope; /* of the last one; only numbers and enums are good afterwards */
@@ -101,6 +104,23 @@ static inline int smtp_fake_spool(void *arg, int *ret_fd, uint64_t *ret_spool, s
 	return 0;
 }
 
+static inline bool smtp_fake_take_room(void *arg, uint64_t bytes)
+{
+	struct smtp_fake *f = arg;
+	if (f->low || (f->room && f->room_taken + bytes > f->room))
+		return false;
+	f->room_taken += bytes;
+	return true;
+}
+
+static inline void smtp_fake_give_room(void *arg, uint64_t bytes)
+{
+	struct smtp_fake *f = arg;
+	if (bytes > f->room_taken)
+		abort();
+	f->room_taken -= bytes;
+}
+
 static inline void smtp_fake_record(void *arg, struct record *r)
 {
 	struct smtp_fake *f = arg;
@@ -114,7 +134,13 @@ static inline void smtp_fake_record(void *arg, struct record *r)
 }
 
 static const struct smtp_questions smtp_fake_questions = {
-	smtp_fake_rcpt, smtp_fake_accept, smtp_fake_spool, smtp_fake_record};
+	.rcpt = smtp_fake_rcpt,
+	.accept = smtp_fake_accept,
+	.open_spool = smtp_fake_spool,
+	.take_room = smtp_fake_take_room,
+	.give_room = smtp_fake_give_room,
+	.record = smtp_fake_record,
+};
 
 static inline struct smtp_fake *smtp_fake_new(void)
 {

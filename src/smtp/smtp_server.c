@@ -97,6 +97,7 @@ void smtp_lost(struct smtp_session *c, const struct err *err)
 void smtp_reset_transaction(struct smtp_session *c)
 {
 	struct arena *arena = c->transaction.arena;
+	c->server->questions->give_room(c->server->arg, c->transaction.room);
 	arena_reset(arena);
 	c->transaction = (struct smtp_transaction){.arena = arena};
 }
@@ -409,6 +410,7 @@ static void session_end(struct smtp_session *c)
 			" errors=%" PRIu64,
 			STR_ARG(c->server->client), c->ended, c->messages, c->commands, c->refusals, c->errors);
 	record_end(c, c->ended);
+	smtp_reset_transaction(c);
 	arena_free(c->record_arena);
 	arena_free(c->command_arena);
 	arena_free(c->transaction.arena);

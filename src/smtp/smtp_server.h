@@ -19,6 +19,11 @@ struct smtp_questions {
 	/* 0 when the message is durable. q->body stays the session's. */
 	int (*accept)(void *arg, const struct ask_accept *q, struct err *err);
 	body_spool_open *open_spool;
+	/* Sets `bytes` aside for a message in hand; false: there is no room for them, or (with 0 too) for
+	 * any mail now. Asks nobody and never waits. */
+	bool (*take_room)(void *arg, uint64_t bytes);
+	/* What was set aside: the message was kept, or given up. */
+	void (*give_room)(void *arg, uint64_t bytes);
 	void (*record)(void *arg, struct record *r);
 };
 

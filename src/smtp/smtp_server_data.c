@@ -34,11 +34,24 @@ static bool too_large(const struct smtp_session *c, const struct letter *l)
 	return l->notes.size > c->conf->smtp_max_size;
 }
 
+/* More than MAIL said, or MAIL said nothing: is there room? */
+static bool room_grows(struct smtp_session *c, struct letter *l)
+{
+	struct smtp_transaction *t = &c->transaction;
+	uint64_t more = l->notes.size > t->room ? l->notes.size - t->room : 0;
+	if (more && !c->server->questions->take_room(c->server->arg, more)) {
+		err_full(&l->write_error, "the message grew beyond what the disk has room for");
+		return false;
+	}
+	t->room += more;
+	return true;
+}
+
 /* A run of content. What will be refused anyhow is counted, but not kept. */
 static void take_content(struct smtp_session *c, struct letter *l, struct str run)
 {
 	message_notes_add(&l->notes, run);
-	if (l->machine.bare || too_large(c, l) || l->write_error.kind != ERR_NONE)
+	if (l->machine.bare || too_large(c, l) || l->write_error.kind != ERR_NONE || !room_grows(c, l))
 		return;
 	body_writer_add(l->writer, run, &l->write_error);
 }
@@ -101,7 +114,9 @@ static bool body_kept(struct smtp_session *c, struct letter *l)
 {
 	struct body_writer *writer = l->writer;
 	l->writer = NULL;
-	if (body_writer_finish(writer, &l->body, &l->write_error) == 0)
+	if (l->write_error.kind != ERR_NONE)
+		body_writer_free(writer); /* it holds less than the message */
+	else if (body_writer_finish(writer, &l->body, &l->write_error) == 0)
 		return true;
 	log_error("smtp.body", "error=\"%s\"", l->write_error.log);
 	refuse_unkept(c, &l->write_error);

@@ -69,8 +69,12 @@ static int ask_rcpt(void *arg, const struct ask_rcpt *q, struct arena *arena,
 
 static void prepare(struct smtp_fake *f, uint8_t choice, uint8_t more, bool *stop)
 {
-	static const struct smtp_questions questions = {
-		ask_rcpt, smtp_fake_accept, smtp_fake_spool, smtp_fake_record};
+	static const struct smtp_questions questions = {.rcpt = ask_rcpt,
+		.accept = smtp_fake_accept,
+		.open_spool = smtp_fake_spool,
+		.take_room = smtp_fake_take_room,
+		.give_room = smtp_fake_give_room,
+		.record = smtp_fake_record};
 	static const uint16_t codes[] = {0, 0, 0, 250, 299, 451, 550, 999};
 	f->server.questions = &questions;
 	f->server.stop = stop;

@@ -28,6 +28,17 @@ static bool session_used_up(struct smtp_session *c)
 	return true;
 }
 
+/* RFC 1870 6.1 (452): now, before anything is sent, and not at its end. */
+static bool room_taken(struct smtp_session *c, uint64_t size)
+{
+	if (c->server->questions->take_room(c->server->arg, size)) {
+		c->transaction.room = size;
+		return true;
+	}
+	smtp_reply(c, 452, "4.3.1", "Insufficient system storage now, try again later");
+	return false;
+}
+
 void smtp_command_mail(struct smtp_session *c, struct str argument)
 {
 	struct smtp_transaction *t = &c->transaction;
@@ -42,7 +53,7 @@ void smtp_command_mail(struct smtp_session *c, struct str argument)
 		smtp_reply_fault(c, &fault);
 		return;
 	}
-	if (session_used_up(c) || !size_allowed(c, mail.size))
+	if (session_used_up(c) || !size_allowed(c, mail.size) || !room_taken(c, mail.size))
 		return;
 	char sender[SMTP_PATH_MAX];
 	t->open = true;

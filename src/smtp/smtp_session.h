@@ -22,6 +22,7 @@ struct smtp_transaction {
 	struct envelope envelope;
 	uint32_t recipient_room; /* of envelope.recipients */
 	struct map *seen;        /* recipients so far, domains in lower case */
+	uint64_t room;           /* bytes set aside for the message */
 };
 
 struct smtp_session {

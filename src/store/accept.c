@@ -11,10 +11,13 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/space.h"
 #include "store/store_parts.h"
 #include "store/watch.h"
 #include "wire/ip.h"
 #include "wire/smtp_address.h"
+
+enum { RECIPIENT_ROW = 300 }; /* bytes, about: the row and its places in the indexes */
 
 /* ---- ASK_RCPT --------------------------------------------------------------------------------- */
 
@@ -52,10 +55,13 @@ void store_answer_rcpt(struct store *s, struct ask_question *q)
 void store_answer_spool(struct store *s, struct ask_question *q)
 {
 	struct ask_spool_answer answer;
-	if (writer_disk_full(s->writer)) {
-		err_full(&q->err, "the disk is full");
+	struct writer_room room;
+	writer_room(s->writer, &room);
+	if (room.low) {
+		err_full(&q->err, "there is too little room on the disk (queue.min_free)");
 		return;
 	}
+	room_kick(s);
 	if (spool_lend(
 			s->spool, q->link, clock_steady_ms(), &q->answer_fd[0], &answer.spool, &q->err) == 0)
 		ask_answer(q, xfer_ask_spool_answer, &answer);
@@ -179,11 +185,12 @@ static int take_body(struct store *s, struct ask_question *question, const struc
 	return result;
 }
 
-static void fill_letter(struct letter *l, const struct ask_accept *q)
+static void fill_letter(struct store *s, struct letter *l, const struct ask_accept *q)
 {
 	l->id = q->queue_id;
 	l->session = q->session_id;
-	l->received_ms = clock_wall_ms();
+	l->received_ms = store_now(s);
+	l->queued_ms = store_queue_now(s);
 	l->envelope = &q->envelope;
 	l->prefix = q->prefix;
 	l->message_id = q->message_id;
@@ -207,18 +214,26 @@ static int kept_already(
 		str_eq(m.sender, q->envelope.sender);
 }
 
-void store_answer_accept(struct store *s, struct ask_question *q)
+/* What it will take of the disk. A lent file takes it already. */
+static uint64_t need_of(const struct ask_accept *q, const struct accept_job *a)
 {
-	struct ask_accept question;
+	uint64_t rows = q->prefix.n + (uint64_t)q->envelope.recipient_count * RECIPIENT_ROW;
+	if (!a->letter.in_file)
+		return space_need(rows + q->body.size, 0);
+	return space_need(rows, a->job.body_in_memory ? q->body.size : 0);
+}
+
+static void accept_letter(struct store *s, struct ask_question *q, struct ask_accept *question)
+{
 	struct accept_job a = {.job = {.apply = apply_accept, .kind = WRITE_ADMITS, .body_fd = -1}};
-	if (ask_take(q, xfer_ask_accept, &question) || kept_already(s, &question, q->arena, &q->err))
+	fill_letter(s, &a.letter, question);
+	a.job.body_id = question->queue_id;
+	if (check_question(s, question, &q->err) || check_recipients(s, question, &q->err) ||
+		letter_check(&a.letter, q->arena, &q->err) || take_body(s, q, question, &a, &q->err))
 		return;
-	fill_letter(&a.letter, &question);
-	a.job.body_id = question.queue_id;
-	if (check_question(s, &question, &q->err) || check_recipients(s, &question, &q->err) ||
-		letter_check(&a.letter, q->arena, &q->err) || take_body(s, q, &question, &a, &q->err))
-		return;
+	a.job.need = need_of(question, &a);
 	int result = writer_do(s->writer, &a.job, &q->err);
+	room_kick(s);
 	if (a.job.body_fd >= 0)
 		close(a.job.body_fd);
 	if (result)
@@ -226,4 +241,17 @@ void store_answer_accept(struct store *s, struct ask_question *q)
 	watch_count(s, WATCH_ACCEPTED, 1);
 	watch_count(s, WATCH_BYTES_IN, a.letter.size);
 	letter_queue(s, &a.letter);
+}
+
+void store_answer_accept(struct store *s, struct ask_question *q)
+{
+	struct ask_accept question;
+	if (ask_take(q, xfer_ask_accept, &question) || kept_already(s, &question, q->arena, &q->err))
+		return;
+	if (!question.again) {
+		accept_letter(s, q, &question);
+	} else if (suspect_begin(s, question.queue_id, &q->err) == 0) {
+		accept_letter(s, q, &question);
+		suspect_end(s);
+	}
 }

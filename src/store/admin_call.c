@@ -43,6 +43,12 @@ json_t *admin_refuse(struct admin_call *c, unsigned status, const char *code, co
 json_t *admin_refuse_err(
 	struct admin_call *c, const char *code, const char *field, const struct err *err)
 {
+	if (err->kind == ERR_FULL)
+		return admin_refuse(c, 503, "disk-full", field,
+			"the disk is full: nothing was changed. Free space on the file system of %s, then do "
+			"it "
+			"again (%s)",
+			c->admin->home, err->log);
 	return admin_refuse(c, err->kind == ERR_PERM ? 400 : 503, code, field, "%s", err->log);
 }
 

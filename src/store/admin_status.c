@@ -5,6 +5,7 @@
 #include "ask/ask_serve.h"
 #include "ask/questions.h"
 #include "base/clock.h"
+#include "conf/value.h"
 
 enum { ASK_MS = 60 * 1000 }; /* a service that stops lets its sessions end */
 #define CERTIFICATE_WARN_MS ((int64_t)21 * 24 * 3600 * 1000)
@@ -154,12 +155,13 @@ static json_t *queue_json(struct admin_call *c)
 	if (!c->admin->store)
 		return json_null();
 	store_count(c->admin->store, &n);
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "messages",
-		(json_int_t)n.messages, "ready", (json_int_t)n.ready, "active", (json_int_t)n.active,
-		"deferred", (json_int_t)n.deferred, "held", (json_int_t)n.held, "destinations",
-		(json_int_t)n.destinations, "accepted", (json_int_t)n.accepted, "delivered",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:I, s:I}",
+		"messages", (json_int_t)n.messages, "ready", (json_int_t)n.ready, "active",
+		(json_int_t)n.active, "deferred", (json_int_t)n.deferred, "held", (json_int_t)n.held,
+		"destinations", (json_int_t)n.destinations, "accepted", (json_int_t)n.accepted, "delivered",
 		(json_int_t)n.delivered, "bounced", (json_int_t)n.bounced, "expired", (json_int_t)n.expired,
-		"attempts", (json_int_t)n.attempts, "disk_full", n.disk_full);
+		"attempts", (json_int_t)n.attempts, "disk_full", n.disk_full, "disk_low", n.disk_low,
+		"disk_available", (json_int_t)n.disk_available, "disk_floor", (json_int_t)n.disk_floor);
 }
 
 static void degrade(json_t *list, const char *what, struct str text)
@@ -308,6 +310,21 @@ static void degraded_certificates(struct admin_call *c, json_t *list)
 	}
 }
 
+static void degraded_disk(struct admin_call *c, const struct store_counters *n, json_t *list)
+{
+	char available[24], least[24];
+	struct buf a = {.p = available, .cap = sizeof available, .max = sizeof available - 1};
+	struct buf b = {.p = least, .cap = sizeof least, .max = sizeof least - 1};
+	value_put_size((int64_t)(n->disk_available / 1024 * 1024), &a);
+	value_put_size((int64_t)(n->disk_floor / 1024 * 1024), &b);
+	degrade(list, "disk",
+		arena_fmt(c->arena,
+			"%s, %s is free and %s must be (queue.min_free): no new mail is accepted (452 4.3.1) "
+			"until there is more; what is queued goes on. Free space on the file system of %s",
+			n->disk_full ? "the disk was full" : "the disk is nearly full", buf_c(&a), buf_c(&b),
+			c->admin->home));
+}
+
 static json_t *degraded_json(struct admin_call *c, json_t *roles)
 {
 	json_t *list = json_array();
@@ -324,10 +341,8 @@ static json_t *degraded_json(struct admin_call *c, json_t *roles)
 				STR_ARG(s->findings[i].text)));
 	if (c->admin->store)
 		store_count(c->admin->store, &n);
-	if (n.disk_full)
-		degrade(list, "disk",
-			STR("the disk is full: no new mail is accepted (4.3.1) until there is "
-				"room; what is queued goes on"));
+	if (n.disk_low)
+		degraded_disk(c, &n, list);
 	return list;
 }
 

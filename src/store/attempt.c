@@ -14,7 +14,8 @@ static int load_message(struct attempt *a, enum body_kind *ret_kind, struct err 
 {
 	struct ask_deliver *d = &a->question;
 	struct db_query *q = db_query(a->store->reader,
-		"SELECT sender, envid, ret, body_type, prefix, size, has_8bit, body_kind, received_ms"
+		"SELECT sender, envid, ret, body_type, prefix, size, has_8bit, body_kind, received_ms,"
+		" queued_ms"
 		" FROM message WHERE id = $1");
 	db_bind_int(q, 1, (int64_t)a->work.message);
 	int step = db_step(q, err);
@@ -30,6 +31,7 @@ static int load_message(struct attempt *a, enum body_kind *ret_kind, struct err 
 	d->has_8bit = db_int(q, 6) != 0;
 	*ret_kind = (enum body_kind)db_int(q, 7);
 	a->received_ms = db_int(q, 8);
+	a->queued_ms = db_int(q, 9);
 	db_end(q);
 	return 0;
 }
@@ -200,6 +202,7 @@ static void fill_bounce(struct attempt *a, struct str text, bool has_8bit)
 	struct letter *l = &a->bounce;
 	l->parent = a->work.message;
 	l->received_ms = a->now_ms;
+	l->queued_ms = store_queue_now(a->store);
 	l->envelope = e;
 	l->body = text;
 	l->size = text.n;

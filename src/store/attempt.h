@@ -14,9 +14,9 @@ struct attempt {
 	/* Set by attempt_load(). */
 	struct ask_deliver question;
 	int body_fd;
-	uint32_t *attempts;           /* made before, of each recipient */
-	enum recipient_state *before; /* state before, of each recipient */
-	int64_t received_ms;
+	uint32_t *attempts;             /* made before, of each recipient */
+	enum recipient_state *before;   /* state before, of each recipient */
+	int64_t received_ms, queued_ms; /* wall clock, queue time */
 
 	bool stuck; /* too old, and its destination is away: given up without asking relay */
 
@@ -29,6 +29,7 @@ struct attempt {
 
 	/* What is written. */
 	int64_t now_ms;
+	int64_t jumped_ms; /* store's jumps at that time */
 	struct outcome *outcomes;
 	int64_t deaths; /* -1: as before */
 	bool has_bounce;

@@ -36,7 +36,16 @@ struct db {
 	struct vec queries; /* struct db_query * */
 };
 
-static enum db_failure failure_of(int code)
+/* A full disk that SQLite takes for a broken one: a quota, or no page for its shared memory. Never said
+ * of a sync, after which nobody knows what is on disk (W5). */
+static bool is_full(sqlite3 *handle, int code)
+{
+	int why = sqlite3_system_errno(handle);
+	return (code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_SHMSIZE) &&
+		(why == ENOSPC || why == EDQUOT);
+}
+
+static enum db_failure failure_of(sqlite3 *handle, int code)
 {
 	switch (code & 0xff) {
 	case SQLITE_OK:
@@ -52,14 +61,14 @@ static enum db_failure failure_of(int code)
 	case SQLITE_LOCKED:
 		return DB_BUSY;
 	default:
-		return DB_BROKEN;
+		return is_full(handle, code) ? DB_FULL : DB_BROKEN;
 	}
 }
 
 static int fail(struct db *d, int code, const char *what, struct err *err)
 {
 	const char *why = sqlite3_errmsg(d->handle);
-	d->failure = failure_of(code);
+	d->failure = failure_of(d->handle, code);
 	if (d->failure == DB_FULL)
 		return err_full(err, "database: %s (%d) in: %.120s", why, code, what);
 	return err_temp(
@@ -88,9 +97,7 @@ int64_t db_wal_pages(const struct db *d)
 static const char common_pragmas[] = "PRAGMA trusted_schema = OFF;"
 									 "PRAGMA cell_size_check = ON;"
 									 "PRAGMA temp_store = MEMORY;";
-/* auto_vacuum must come before the first page is written. It lets the file shrink again. */
-static const char writer_pragmas[] = "PRAGMA auto_vacuum = INCREMENTAL;"
-									 "PRAGMA journal_mode = WAL;"
+static const char writer_pragmas[] = "PRAGMA journal_mode = WAL;"
 									 "PRAGMA synchronous = FULL;"
 									 "PRAGMA secure_delete = FAST;"
 									 "PRAGMA wal_autocheckpoint = 0;"
@@ -130,6 +137,17 @@ int db_make_folder(const char *home, struct err *err)
 	return failed;
 }
 
+/* It lets the file shrink again, and must come before the first page is written. Not said again to a file
+ * that knows it: that is a transaction, and at a start on a full disk there is no room for one. */
+static int set_auto_vacuum(struct db *d, struct err *err)
+{
+	enum { INCREMENTAL = 2 };
+	int64_t mode;
+	if (db_number(d, "PRAGMA auto_vacuum", &mode, err))
+		return -1;
+	return mode == INCREMENTAL ? 0 : db_exec(d, "PRAGMA auto_vacuum = INCREMENTAL", err);
+}
+
 struct db *db_open(const char *path, enum db_mode mode, struct err *err)
 {
 	static const char *const pragmas[] = {
@@ -157,7 +175,7 @@ struct db *db_open(const char *path, enum db_mode mode, struct err *err)
 	char cache[64];
 	snprintf(cache, sizeof cache, "PRAGMA cache_size = -%d", CACHE_KB);
 	if (db_exec(d, common_pragmas, err) || db_exec(d, cache, err) ||
-		db_exec(d, pragmas[mode], err)) {
+		(mode == DB_WRITER && set_auto_vacuum(d, err)) || db_exec(d, pragmas[mode], err)) {
 		db_close(d);
 		return NULL;
 	}
@@ -185,7 +203,7 @@ void db_close(struct db *d)
 int db_exec(struct db *d, const char *sql, struct err *err)
 {
 	int code = sqlite3_exec(d->handle, sql, NULL, NULL, NULL);
-	d->failure = failure_of(code);
+	d->failure = failure_of(d->handle, code);
 	return code == SQLITE_OK ? 0 : fail(d, code, sql, err);
 }
 
@@ -298,7 +316,7 @@ int db_step(struct db_query *q, struct err *err)
 	if (!q->stmt)
 		return fail(d, sqlite3_extended_errcode(d->handle), q->sql, err);
 	int code = q->bind_failure != SQLITE_OK ? q->bind_failure : sqlite3_step(q->stmt);
-	d->failure = failure_of(code);
+	d->failure = failure_of(d->handle, code);
 	if (code == SQLITE_ROW)
 		return 1;
 	int result = code == SQLITE_DONE ? 0 : fail(d, code, q->sql, err);
@@ -342,7 +360,7 @@ int db_checkpoint(struct db *d, bool truncate, struct err *err)
 	int mode = truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
 	int in_wal = 0, copied = 0;
 	int code = sqlite3_wal_checkpoint_v2(d->handle, NULL, mode, &in_wal, &copied);
-	d->failure = failure_of(code);
+	d->failure = failure_of(d->handle, code);
 	if (d->failure == DB_BUSY)
 		return 0;
 	if (code != SQLITE_OK)

@@ -135,7 +135,8 @@ static struct outcome decide(struct attempt *a, uint32_t i)
 		o.state = RECIPIENT_REMOVED;
 	else if (r->outcome == DELIVERY_PERM)
 		o.state = RECIPIENT_BOUNCED;
-	else if (!retry_next(c, a->attempts[i] + 1, a->received_ms, a->now_ms, chance(), &o.next_ms))
+	else if (!retry_next(c, a->attempts[i] + 1, a->queued_ms + a->jumped_ms, a->now_ms, chance(),
+				 &o.next_ms))
 		o.state = RECIPIENT_EXPIRED;
 	else
 		o.state = wish == WISH_HOLD ? RECIPIENT_HELD : RECIPIENT_DEFERRED;
@@ -167,7 +168,8 @@ static void decide_stuck(struct attempt *a)
 
 static void decide_all(struct attempt *a)
 {
-	a->now_ms = clock_wall_ms();
+	a->now_ms = store_now(a->store);
+	a->jumped_ms = a->store->jumps.jumped_ms;
 	a->deaths = a->work.deaths ? 0 : -1; /* an answer is proof of innocence */
 	if (a->relay_gone)
 		decide_gone(a);
@@ -186,7 +188,8 @@ static int apply_result(struct write_job *job, struct writer *w, struct db *db, 
 	if (outcome_write(
 			w, db, a->work.message, a->outcomes, a->work.count, a->deaths, a->now_ms, err))
 		return -1;
-	if (a->record && record_insert(db, a->record, a->packed, err))
+	/* On a full disk the message may end, its story may not grow: so each result makes room. */
+	if (a->record && !writer_disk_full(w) && record_insert(db, a->record, a->packed, err))
 		return -1;
 	return a->has_bounce ? letter_insert(&a->bounce, db, err) : 0;
 }
@@ -204,7 +207,9 @@ static bool write_result(struct attempt *a)
 		log_error("deliver.write", "%s", err.log);
 		if (err.kind == ERR_PERM)
 			return true; /* an administrator's change came first: the rows say what holds */
+		s->unwritten++;
 		fiber_sleep("to write a result again", WRITE_AGAIN_MS);
+		s->unwritten--;
 	}
 	return true;
 }
@@ -245,7 +250,7 @@ static void end_work(const struct attempt *a)
 	}
 	s->attempts++;
 	queue_done(s->queue, &a->work, was_unreachable(a, &trouble) ? &trouble : NULL,
-		a->deaths < 0 ? 0 : (uint32_t)a->deaths, a->now_ms);
+		a->deaths < 0 ? 0 : (uint32_t)a->deaths, store_now(s));
 }
 
 /* The queue follows the rows. */
@@ -255,7 +260,8 @@ static void settle(struct attempt *a)
 	bool delivered = false;
 	end_work(a);
 	for (uint32_t i = 0; i < a->work.count; i++) {
-		const struct outcome *o = &a->outcomes[i];
+		struct outcome *o = &a->outcomes[i];
+		o->next_ms += s->jumps.jumped_ms - a->jumped_ms; /* while it was written */
 		delivered = delivered || o->state == RECIPIENT_DELIVERED;
 		watch_outcome(s, a->work.message, o->n, o->state);
 		log_outcome(a, i);
@@ -300,6 +306,11 @@ static int take_trouble(struct attempt *a, struct err *err)
 	return attempt_load_results(a, &said, err);
 }
 
+static bool is_late(const struct attempt *a)
+{
+	return a->queued_ms + a->store->site->conf->queue_give_up_ms <= store_queue_now(a->store);
+}
+
 static void attempt_run(void *arg)
 {
 	struct attempt *a = arg;
@@ -310,6 +321,8 @@ static void attempt_run(void *arg)
 		log_error("deliver.load", "%s", err.log);
 		fail_all(a, "local.body", arena_dup(a->arena, str_from_c(err.log)));
 		a->undone = a->stuck; /* nobody's time ends for our disk's sake */
+	} else if (a->stuck && !is_late(a)) {
+		a->undone = true; /* its id was made by a clock that jumped */
 	} else if (!a->stuck) {
 		ask_relay(a);
 	}
@@ -338,7 +351,8 @@ static void attempt_start(struct store *s, const struct queue_work *work, bool s
 	a->work = *work;
 	a->stuck = stuck;
 	a->received_ms = id_time_ms(work->message); /* until its row is read */
-	a->body_fd = a->job.body_fd = -1;           /* a bounce is small: its body is a row */
+	a->queued_ms = a->received_ms - s->jumps.jumped_ms;
+	a->body_fd = a->job.body_fd = -1; /* a bounce is small: its body is a row */
 	a->results = arena_alloc(arena, work->count * sizeof *a->results);
 	a->outcomes = arena_alloc(arena, work->count * sizeof *a->outcomes);
 	a->attempts = arena_alloc(arena, work->count * sizeof *a->attempts);
@@ -353,7 +367,7 @@ void deliver_give_up(struct store *s)
 	struct queue_work work;
 	uint64_t message;
 	uint32_t steps = GIVE_UP_STEPS;
-	int64_t now = clock_wall_ms(), before_ms = now - s->site->conf->queue_give_up_ms;
+	int64_t now = store_now(s), before_ms = now - s->site->conf->queue_give_up_ms;
 	if (s->giving_up || s->stopping)
 		return;
 	while (s->giving_up < GIVE_UP_AT_ONCE &&
@@ -376,13 +390,16 @@ void deliver_pump(void *arg)
 {
 	struct store *s = arg;
 	struct queue_work work;
-	int64_t now = clock_wall_ms();
+	int64_t now = store_now(s);
 	if (s->failed || s->stopping || s->relay_leaves || !ask_link_alive(s->relay))
 		return;
-	while (s->deliveries < DELIVERIES_MAX && queue_take(s->queue, now, QUEUE_TOGETHER, &work))
+	/* Where a result finds no room the next one would find none either, and whatever is delivered
+	 * without one comes twice if store must be started anew. */
+	while (!s->unwritten && s->deliveries < DELIVERIES_MAX &&
+		queue_take(s->queue, now, QUEUE_TOGETHER, &work))
 		attempt_start(s, &work, false);
 	int64_t next = queue_next_ms(s->queue, now);
-	if (s->deliveries >= DELIVERIES_MAX || next == QUEUE_NEVER)
+	if (s->unwritten || s->deliveries >= DELIVERIES_MAX || next == QUEUE_NEVER)
 		return;
 	/* The wall clock may jump: look at least once a tick. */
 	int64_t wait = next > now ? next - now : 0;

@@ -35,9 +35,9 @@ static int insert_message(const struct letter *l, struct db *db, struct err *err
 	struct db_query *q = db_query(db,
 		"INSERT INTO message (id, received_ms, open, recipients, parent, sender, sender_domain,"
 		" envid, ret, body_type, body_kind, size, has_8bit, longest_line, prefix, message_id,"
-		" session, listener, client, helo, tls)"
+		" session, listener, client, helo, tls, queued_ms)"
 		" VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
-		" $18, $19, $20)");
+		" $18, $19, $20, $21)");
 	db_bind_int(q, 1, (int64_t)l->id);
 	db_bind_int(q, 2, l->received_ms);
 	db_bind_int(q, 3, e->recipient_count);
@@ -59,6 +59,7 @@ static int insert_message(const struct letter *l, struct db *db, struct err *err
 	db_bind_text(q, 18, l->client);
 	db_bind_text(q, 19, l->helo);
 	db_bind_text(q, 20, l->tls);
+	db_bind_int(q, 21, l->queued_ms);
 	return db_run(q, err);
 }
 

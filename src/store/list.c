@@ -67,7 +67,8 @@ static void add_queue(struct store *s, struct arena *arena, struct recipient_row
 	if (recipient_is_final(r->state) || !queue_find(s->queue, r->message, r->n, &e) || e.n != r->n)
 		return;
 	r->active = e.active;
-	if (e.next_ms > r->next_ms)
+	/* The row's was written before the clock jumped, if it did. */
+	if (e.next_ms)
 		r->next_ms = e.next_ms;
 	/* Never tried itself: it waits for the reason the others have met. */
 	if (r->attempts == 0 && r->cause.n == 0) {

@@ -183,6 +183,7 @@ static void an_older_schema_is_brought_up_to_date(void **state)
 	struct db *db = node_db_open(t->home, &err);
 	assert_int_equal(db_exec(db,
 						 "DROP INDEX recipient_open; DROP INDEX message_suspect;"
+						 "ALTER TABLE message DROP COLUMN queued_ms;"
 						 "CREATE INDEX recipient_open ON recipient (message, n) WHERE state < 4;"
 						 "PRAGMA user_version = 1",
 						 &err),

@@ -122,13 +122,17 @@ static void purge_done(struct write_job *job)
 
 void purge_step(struct store *s)
 {
-	if (s->purging || s->closing)
+	if (s->purging || s->closing || !store_trusts_clock(s))
 		return;
 	struct purge_job *p = mem_new(sizeof *p);
 	p->job = (struct write_job){
 		.apply = apply_purge, .done = purge_done, .kind = WRITE_LAZY, .body_fd = -1};
+	struct writer_room room;
+	writer_room(s->writer, &room);
+	if (room.low)
+		p->job.kind = WRITE_FINISHES; /* it makes room */
 	p->store = s;
-	p->before_ms = clock_wall_ms() - s->site->conf->record_keep_ms;
+	p->before_ms = store_now(s) - s->site->conf->record_keep_ms;
 	s->purging = true;
 	writer_post(s->writer, &p->job);
 }

@@ -15,6 +15,27 @@ static struct waiting *at(const struct queue *q, uint32_t slot)
 	return waiting_at(&q->table, slot);
 }
 
+/* Before the first queue_take() there is no time. */
+static int64_t shifted(int64_t ms, int64_t by_ms)
+{
+	return ms == INT64_MIN ? ms : ms + by_ms;
+}
+
+/* All by the same, so their order stays. */
+void queue_shift(struct queue *q, int64_t by_ms)
+{
+	struct str key;
+	void *value;
+	waiting_heap_shift(&q->table, by_ms);
+	for (size_t i = 0; map_next(q->destinations, &i, &key, &value);) {
+		struct destination *d = value;
+		d->since_ms = shifted(d->since_ms, by_ms);
+		if (d->until_ms)
+			d->until_ms += by_ms;
+	}
+	q->now_ms = shifted(q->now_ms, by_ms);
+}
+
 /* ---- lists ------------------------------------------------------------------------------------ */
 
 static void list_add(struct queue *q, struct list *l, uint32_t slot)

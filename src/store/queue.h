@@ -53,6 +53,8 @@ struct queue_recipient {
 	struct str domain;          /* lower case */
 	uint8_t cause;              /* why it waits: queue_cause() */
 };
+/* The clock by which all times here are measured jumped. */
+void queue_shift(struct queue *q, int64_t by_ms);
 /* A message with its recipients that are not final, `n` rising. One that is there already is left as
  * it is. When it was received is read from its id. */
 void queue_add(struct queue *q, uint64_t message, uint32_t deaths,

@@ -228,5 +228,10 @@ void store_count(struct store *s, struct store_counters *ret)
 	ret->destinations = c.destinations;
 	ret->loading = s->loading;
 	ret->records_thinned = recorder_thinned(s->recorder);
-	ret->disk_full = writer_disk_full(s->writer);
+	struct writer_room room;
+	writer_room(s->writer, &room);
+	ret->disk_full = room.full;
+	ret->disk_low = room.low;
+	ret->disk_available = room.available;
+	ret->disk_floor = room.floor;
 }

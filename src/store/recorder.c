@@ -127,8 +127,11 @@ void store_answer_record(struct store *s, struct ask_question *q)
 		return;
 	}
 	struct record_job *job = mem_new(sizeof *job);
-	*job = (struct record_job){
-		.job = {.apply = apply_record, .done = record_done, .kind = WRITE_LAZY, .body_fd = -1},
+	*job = (struct record_job){.job = {.apply = apply_record,
+								   .done = record_done,
+								   .kind = WRITE_LAZY,
+								   .need = 2 * packed.n,
+								   .body_fd = -1},
 		.recorder = k,
 		.arena = arena,
 		.record = r,

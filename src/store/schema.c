@@ -1,6 +1,6 @@
 #include "store/schema.h"
 
-/* Times are milliseconds of the wall clock. Ids are those of base/id.h, so the newest message is the
+/* Times are milliseconds of the wall clock, but for queued_ms. Ids are those of base/id.h, so the newest message is the
  * last one in its table and new rows go to the end. */
 const char node_schema[] =
 	/* One accepted message. It stays without its body for record.keep after its end, so that trace
@@ -28,7 +28,8 @@ const char node_schema[] =
 	" listener INTEGER NOT NULL," /* enum listener */
 	" client TEXT NOT NULL,"
 	" helo TEXT NOT NULL,"
-	" tls TEXT NOT NULL) STRICT;"
+	" tls TEXT NOT NULL,"
+	" queued_ms INTEGER NOT NULL DEFAULT 0) STRICT;" /* by the queue's time (jumps.c) */
 	"CREATE INDEX message_by_message_id ON message (message_id, id) WHERE message_id <> '';"
 	"CREATE INDEX message_by_sender ON message (sender_domain, id);"
 	"CREATE INDEX message_suspect ON message (id) WHERE deaths > 0;"
@@ -84,4 +85,6 @@ const char *const node_upgrades[NODE_SCHEMA_VERSION - 1] = {
 	"DROP INDEX message_by_sender;"
 	"CREATE INDEX message_by_sender ON message (sender_domain, id);"
 	"CREATE INDEX message_suspect ON message (id) WHERE deaths > 0;",
+	"ALTER TABLE message ADD COLUMN queued_ms INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE message SET queued_ms = received_ms;",
 };

@@ -199,6 +199,18 @@ unsigned spool_lent(const struct spool *s)
 	return (unsigned)s->lent.n;
 }
 
+uint64_t spool_lent_bytes(const struct spool *s, const void *borrower)
+{
+	uint64_t bytes = 0;
+	struct stat st;
+	for (size_t i = 0; i < s->lent.n; i++) {
+		const struct lent *lent = vec_at(&s->lent, i);
+		if (lent->borrower == borrower && fstat(lent->fd, &st) == 0)
+			bytes += (uint64_t)st.st_size;
+	}
+	return bytes;
+}
+
 /* ---- keeping ---------------------------------------------------------------------------------- */
 
 unsigned spool_dir(uint64_t id)

@@ -44,6 +44,8 @@ void spool_forget(struct spool *s, const void *borrower);
 /* Drops what was lent too long ago or lies idle. Call every few seconds. */
 void spool_tidy(struct spool *s, int64_t now_ms);
 unsigned spool_lent(const struct spool *s);
+/* Bytes on disk of what he has. */
+uint64_t spool_lent_bytes(const struct spool *s, const void *borrower);
 
 /* ---- keeping. 0, or -1 with *err and errno. */
 /* A new unnamed file with these contents: *ret_fd. */

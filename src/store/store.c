@@ -67,6 +67,7 @@ struct loading {
 	struct arena *arena; /* the names of one message's domains */
 	struct vec recipients;
 	uint64_t message;
+	int64_t last_ms; /* the latest that any may be tried again */
 };
 
 static void load_message(struct store *s, struct loading *l, uint32_t deaths)
@@ -76,11 +77,30 @@ static void load_message(struct store *s, struct loading *l, uint32_t deaths)
 	arena_reset(l->arena);
 }
 
+/* No wait is longer than this from now on. */
+static int64_t last_try(struct store *s)
+{
+	const struct conf_durations *waits = &s->site->conf->relay_retry;
+	int64_t longest = 0;
+	for (size_t i = 0; i < waits->n; i++)
+		longest = waits->ms[i] > longest ? waits->ms[i] : longest;
+	return store_now(s) + longest + longest / 10; /* and chance */
+}
+
+/* A row may have been written by a clock that was wrong. */
+static int64_t next_try(enum recipient_state state, int64_t next_ms, int64_t last_ms)
+{
+	if (state == RECIPIENT_READY)
+		return 0;
+	return next_ms < last_ms ? next_ms : last_ms;
+}
+
 static void load_recipient(struct store *s, struct loading *l, struct db_query *q)
 {
+	enum recipient_state state = (enum recipient_state)db_int(q, 2);
 	struct queue_recipient r = {.n = (uint32_t)db_int(q, 1),
-		.state = (enum recipient_state)db_int(q, 2),
-		.next_ms = db_int(q, 3),
+		.state = state,
+		.next_ms = next_try(state, db_int(q, 3), l->last_ms),
 		.domain = arena_dup(l->arena, db_str(q, 4)),
 		.cause = queue_cause(db_str(q, 5))};
 	vec_add(&l->recipients, &r);
@@ -94,7 +114,7 @@ static void load_recipient(struct store *s, struct loading *l, struct db_query *
 static int load_page(
 	struct store *s, uint64_t *after, uint32_t rows, uint32_t deaths, struct err *err)
 {
-	struct loading l = {.arena = arena_new(), .message = *after};
+	struct loading l = {.arena = arena_new(), .message = *after, .last_ms = last_try(s)};
 	uint32_t seen = 0;
 	int step;
 	vec_init(&l.recipients, sizeof(struct queue_recipient));
@@ -203,8 +223,10 @@ static void tick(void *arg)
 	struct store *s = arg;
 	int64_t now = clock_steady_ms();
 	spool_tidy(s->spool, now);
+	room_look(s);
 	if (now >= s->purge_ms) {
 		s->purge_ms = now + PURGE_MS;
+		jumps_note(s);
 		purge_step(s);
 	}
 	deliver_give_up(s);
@@ -248,6 +270,9 @@ static int open_parts(struct store *s, const char *home, struct err *err)
 	s->writer = writer_new(home, s->spool, on_writer_failed, s, err);
 	if (!s->writer)
 		return -1;
+	writer_set_min_free(s->writer, s->site->conf->queue_min_free);
+	suspect_open(s, home);
+	jumps_open(s, home);
 	s->reader = node_db_open_reader(home, err);
 	if (!s->reader || sweep(s, err) || load_queue(s, err))
 		return -1;
@@ -260,6 +285,8 @@ struct store *store_open(const char *home, struct site *site, struct err *err)
 	s->site = site_hold(site);
 	s->recorder = recorder_new();
 	s->watch = watch_new();
+	s->jumps.fd = -1;
+	room_open(s);
 	s->queue = queue_new(write_key, s);
 	queue_set_concurrency(s->queue, (unsigned)site->conf->relay_concurrency);
 	if (open_parts(s, home, err)) {
@@ -286,8 +313,10 @@ void store_close(struct store *s)
 	if (s->tick)
 		loop_timer_free(s->tick);
 	s->pump = s->tick = NULL;
+	room_close(s);
 	writer_free(s->writer);
 	db_close(s->reader);
+	jumps_close(s);
 	spool_close(s->spool);
 	queue_free(s->queue);
 	recorder_free(s->recorder);
@@ -319,6 +348,7 @@ void store_set_site(struct store *s, struct site *site)
 	struct site *old = s->site;
 	s->site = site_hold(site);
 	queue_set_concurrency(s->queue, (unsigned)site->conf->relay_concurrency);
+	writer_set_min_free(s->writer, site->conf->queue_min_free);
 	queue_regroup(s->queue);
 	site_drop(old);
 	deliver_kick(s);
@@ -339,4 +369,5 @@ void store_relay_leaves(struct store *s)
 void store_link_gone(struct store *s, const struct ask_link *link)
 {
 	spool_forget(s->spool, link);
+	room_forget(s, link);
 }

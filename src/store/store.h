@@ -30,6 +30,9 @@ bool store_busy(const struct store *s);
 void store_set_site(struct store *s, struct site *site);
 /* Where due mail goes; NULL: nowhere for now. The link before must be dead or NULL. */
 void store_set_relay(struct store *s, struct ask_link *relay);
+/* An edge that takes mail: from now on it is told how much the disk has room for (ASK_ROOM), until
+ * store_link_gone(). */
+void store_add_edge(struct store *s, struct ask_link *edge);
 /* Relay is being stopped on purpose: it gets nothing more, and what it still holds when its link ends
  * waits for the next relay as if nothing had happened. */
 void store_relay_leaves(struct store *s);
@@ -127,7 +130,8 @@ struct store_counters { /* recipients, except where another thing is named */
 	bool loading; /* the queue is still being read after the start: there are more */
 	uint64_t accepted, delivered, bounced, expired, attempts; /* since the process began */
 	uint64_t records_thinned;
-	bool disk_full;
+	bool disk_full, disk_low;
+	uint64_t disk_available, disk_floor; /* bytes of the home's file system; the floor in force */
 };
 void store_count(struct store *s, struct store_counters *ret);
 

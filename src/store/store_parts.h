@@ -4,8 +4,10 @@
 
 #include "base/vec.h"
 #include "io/loop.h"
+#include "store/jumps.h"
 #include "store/queue_look.h"
 #include "store/store.h"
+#include "store/suspect.h"
 #include "store/writer.h"
 
 struct recorder;
@@ -24,9 +26,12 @@ struct store {
 	struct recorder *recorder;
 	struct watch *watch;
 	struct site *site;
+	struct suspect suspect;
+	struct jumps jumps;
 	struct ask_link *relay;
 	unsigned deliveries; /* fibers of deliver.c */
 	unsigned giving_up;  /* of them those that give a message up without asking relay */
+	unsigned unwritten;  /* of them, that could not write their result and will try again */
 	struct queue_place give_up_at;
 	bool loading;     /* the queue is still being read … */
 	uint64_t loaded;  /* … and these messages are there */
@@ -39,6 +44,10 @@ struct store {
 	bool failed;             /* the writer is dead: nothing is accepted or delivered */
 	struct loop_timer *pump; /* NULL without a loop */
 	struct loop_timer *tick;
+	struct loop_timer *room_timer;
+	bool room_soon;   /* it runs */
+	bool room_scarce; /* looked at after each message */
+	struct vec edges; /* struct edge_room (room.c) */
 	void (*on_failure)(const char *why, void *arg);
 	void *on_failure_arg;
 	uint64_t attempts; /* since the process began */
@@ -51,7 +60,7 @@ void store_wait_loaded(struct store *s);
 /* ---- letter.c: one message as it goes into the database */
 struct letter {
 	uint64_t id, session, parent;
-	int64_t received_ms;
+	int64_t received_ms, queued_ms; /* wall clock, queue time */
 	const struct envelope *envelope;
 	struct str *domains; /* of the recipients, lower case */
 	struct str sender_domain;
@@ -83,6 +92,15 @@ struct outcome {
  * message becomes final its body goes. `deaths` < 0: as it was. */
 int outcome_write(struct writer *w, struct db *db, uint64_t message, const struct outcome *o,
 	uint32_t count, int64_t deaths, int64_t now_ms, struct err *err);
+
+/* ---- room.c: what edges know of the disk */
+void room_open(struct store *s);
+void room_close(struct store *s);
+void room_forget(struct store *s, const struct ask_link *edge);
+/* Mail came in, or is coming: looks soon, where room is scarce at once. */
+void room_kick(struct store *s);
+/* Looks now, and tells those for whom it changed much. */
+void room_look(void *store);
 
 /* ---- deliver.c */
 /* Something may be due: looks soon. */

@@ -213,6 +213,13 @@ static int tear_down(void **state)
 	return 0;
 }
 
+/* Time passes, as both clocks see it. */
+static UNUSED void pass_time(struct stage *t, int64_t ms)
+{
+	clock_set_wall_ms(clock_wall_ms() + ms);
+	t->store->jumps.ahead_ms += ms;
+}
+
 /* ---- a letter --------------------------------------------------------------------------------- */
 
 static int make_body(struct stage *t, struct body *ret, struct arena *arena)

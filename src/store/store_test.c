@@ -46,6 +46,52 @@ static void a_letter_offered_again_is_kept_once(void **state)
 	assert_int_equal(number(t, "SELECT count(*) FROM body"), 2);
 }
 
+static void leave_suspect(struct stage *t, uint64_t id, const char *deaths)
+{
+	char path[100], text[ID_TEXT];
+	snprintf(path, sizeof path, "%s/" DATA_FOLDER "/suspect", t->home);
+	FILE *f = fopen(path, "w");
+	fprintf(f, "%s %s", id_format(id, text), deaths);
+	fclose(f);
+	close_store(t);
+	open_store(t);
+}
+
+static int offer_again(struct stage *t, uint64_t id)
+{
+	t->id = id;
+	t->again = true;
+	run(give_letter, t);
+	return t->result;
+}
+
+/* One store died with it in a crowd, two with it alone. Nobody else suffers. */
+static void a_letter_that_killed_three_stores_is_refused_for_good(void **state)
+{
+	struct stage *t = *state;
+	uint64_t poison = id_make(), chance = id_make();
+	t->recipients_text = "one@example.org";
+	t->size = 10;
+	leave_suspect(t, chance, "0");
+	assert_int_equal(offer_again(t, chance), 0);
+	leave_suspect(t, poison, "1");
+	assert_int_equal(offer_again(t, id_make()), 0);
+	assert_int_equal(offer_again(t, poison), -1);
+	assert_int_equal(t->err.kind, ERR_PERM);
+	assert_string_equal(t->err.peer, "this message made the server fail three times");
+	assert_int_equal(offer_again(t, id_make()), 0);
+}
+
+/* It had been kept before it was the death of a store: then that is what its client hears. */
+static void a_letter_that_was_kept_is_never_refused(void **state)
+{
+	struct stage *t = *state;
+	give(t, "one@example.org", 10);
+	assert_int_equal(t->result, 0);
+	leave_suspect(t, t->id, "1");
+	assert_int_equal(offer_again(t, t->id), 0);
+}
+
 static void an_empty_body_is_a_body(void **state)
 {
 	struct stage *t = *state;
@@ -195,9 +241,8 @@ static void an_old_message_expires(void **state)
 	struct stage *t = *state;
 	struct arena *arena = arena_new();
 	t->sender = "";
-	int64_t now = clock_wall_ms();
 	give(t, "temp@example.org", 10);
-	clock_set_wall_ms(now + t->site->conf->queue_give_up_ms + 1000);
+	pass_time(t, t->site->conf->queue_give_up_ms + 1000);
 	start_relay(t);
 	run(wait_idle, t);
 	clock_set_wall_ms(-1);
@@ -429,6 +474,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_letter_goes_in_and_out),
 		TEST(a_letter_offered_again_is_kept_once),
+		TEST(a_letter_that_killed_three_stores_is_refused_for_good),
+		TEST(a_letter_that_was_kept_is_never_refused),
 		TEST(an_empty_body_is_a_body),
 		TEST(large_bodies_are_files),
 		TEST(a_file_with_a_writer_is_refused),

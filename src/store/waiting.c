@@ -329,6 +329,12 @@ void waiting_heap_remove(struct waiting_table *t, uint32_t slot)
 	heap_down(t, waiting_at(t, last)->index);
 }
 
+void waiting_heap_shift(struct waiting_table *t, int64_t by_ms)
+{
+	for (size_t i = 0; i < t->heap.n; i++)
+		waiting_at(t, *heap_at(t, i))->next_ms += by_ms;
+}
+
 uint32_t waiting_heap_first(const struct waiting_table *t)
 {
 	return t->heap.n ? *heap_at(t, 0) : NO_SLOT;

@@ -64,6 +64,8 @@ uint32_t waiting_next(const struct waiting_table *t, struct waiting_place *at);
 /* The heap: by time; of recipients with the same time the older message and the lower number. */
 void waiting_heap_add(struct waiting_table *t, uint32_t slot);
 void waiting_heap_remove(struct waiting_table *t, uint32_t slot);
+/* Moves the times of all in the heap. */
+void waiting_heap_shift(struct waiting_table *t, int64_t by_ms);
 /* NO_SLOT: it is empty. */
 uint32_t waiting_heap_first(const struct waiting_table *t);
 

@@ -32,7 +32,6 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -44,18 +43,15 @@
 #include "io/fiber.h"
 #include "io/loop.h"
 #include "store/node_db.h"
+#include "store/space.h"
 #include "store/sync_pool.h"
 
 enum {
-	/* More than the WAL: freed, it lets the WAL be copied back, and so begin anew. */
-	RESERVE_BYTES = 16 * 1024 * 1024,
-	RECLAIM_PAGES = 1000,          /* given back at each look at a full disk */
-	FULL_CHECK_MS = 1000,          /* how often a full disk is looked at again */
-	SLOW_SYNC_MS = 1000,           /* as long as a client notices */
-	IDLE_MS = 50,                  /* no work for so long: time for a checkpoint */
-	IDLE_WAL_PAGES = 512,          /* … if there is that much to copy */
-	BUSY_WAL_PAGES = 2 * 1024,     /* 8 MB: copied even under load */
-	TRUNCATE_WAL_PAGES = 4 * 1024, /* 16 MB: readers are waited for and the file is cut */
+	PAGE = 4096,
+	RECLAIM_PAGES = 1000, /* given back at each look at a disk with little room */
+	LOOK_MS = 1000,       /* how often that is looked at */
+	SLOW_SYNC_MS = 1000,  /* as long as a client notices */
+	IDLE_MS = 50,         /* no work for so long: time for a checkpoint */
 };
 
 struct queue_of_jobs {
@@ -66,7 +62,7 @@ struct writer {
 	struct db *db;
 	struct spool *spool;
 	struct sync_pool *sync_pool;
-	char *reserve_path;
+	char *folder, *reserve_path;
 	void (*failed)(const char *why, void *arg);
 	void *failed_arg;
 	pthread_t thread;
@@ -79,13 +75,18 @@ struct writer {
 	unsigned urgent;    /* waiting jobs that are not lazy */
 	int64_t lazy_since; /* steady clock, the oldest lazy one; 0: none */
 	bool stop, idle;
-	bool dead; /* W5; `why` is set */
-	bool full; /* W7 */
+	bool dead;      /* W5; `why` is set */
+	bool full, low; /* W7 */
+	uint64_t min_free;
+	uint64_t debt,
+		lazy; /* bytes: what the WAL will add to the database; what lazy jobs will take */
 	char why[320];
 
 	/* The writer's thread. */
 	struct vec unlinks; /* uint64_t, after the commit */
-	int64_t full_checked_ms;
+	int64_t looked_ms;
+	uint64_t reserve_bytes;
+	struct space_wal wal;
 
 	/* The loop's thread. */
 	int wake_fd;
@@ -160,30 +161,63 @@ static void note_slow(const char *step, int64_t since_ms)
 		log_warn("store.slow-sync", "step=%s ms=%lld", step, (long long)ms);
 }
 
-/* ---- full disk (W7) --------------------------------------------------------------------------- */
+/* ---- little room, and none (W7) ---------------------------------------------------------------- */
 
-/* False if there is no space for it. */
-static bool make_reserve(struct writer *w)
+void writer_room(struct writer *w, struct writer_room *ret)
 {
-	int fd = open(w->reserve_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	int failed = fd == -1 ? errno : posix_fallocate(fd, 0, RESERVE_BYTES);
-	if (fd >= 0)
-		close(fd);
-	if (failed)
-		unlink(w->reserve_path);
-	return failed != ENOSPC && failed != EDQUOT;
+	struct space space;
+	bool known = space_measure(w->folder, &space);
+	pthread_mutex_lock(&w->lock);
+	bool was_low = w->low;
+	if (known) {
+		ret->available = space.available;
+		ret->floor = space_floor(space.total, w->min_free);
+		ret->for_mail = space_for_mail(space.available, ret->floor, w->debt + w->lazy);
+		ret->to_promise = space_to_promise(ret->for_mail, ret->floor);
+		w->low = w->full || space_is_low(was_low, ret->to_promise, ret->floor);
+	} else {
+		*ret = (struct writer_room){.for_mail = UINT64_MAX, .to_promise = UINT64_MAX};
+		w->low = w->full;
+	}
+	ret->low = w->low;
+	ret->full = w->full;
+	if (w->low && !was_low)
+		pthread_cond_signal(&w->work);
+	pthread_mutex_unlock(&w->lock);
+	if (ret->low && !was_low)
+		log_warn("store.low", "available=%llu min_free=%llu: mail is refused with 452",
+			(unsigned long long)ret->available, (unsigned long long)ret->floor);
+	else if (was_low && !ret->low)
+		log_warn("store.space", "available=%llu min_free=%llu: mail is accepted again",
+			(unsigned long long)ret->available, (unsigned long long)ret->floor);
+}
+
+void writer_set_min_free(struct writer *w, uint64_t bytes)
+{
+	pthread_mutex_lock(&w->lock);
+	w->min_free = bytes;
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* Sizes for the file system as it is now. */
+static void take_measure(struct writer *w)
+{
+	struct space space;
+	w->reserve_bytes = space_reserve(space_measure(w->folder, &space) ? space.total : UINT64_MAX);
+	w->wal = space_wal(w->reserve_bytes);
 }
 
 static void set_full(struct writer *w, bool full)
 {
 	pthread_mutex_lock(&w->lock);
 	w->full = full;
+	w->low |= full;
 	pthread_mutex_unlock(&w->lock);
 }
 
 static void disk_is_full(struct writer *w)
 {
-	w->full_checked_ms = clock_steady_ms();
+	w->looked_ms = clock_steady_ms();
 	if (w->full)
 		return;
 	unlink(w->reserve_path);
@@ -205,30 +239,49 @@ static void reclaim(struct writer *w)
 		die(w, err.log);
 }
 
-/* Space is back when the reserve fits in twice. */
-static void look_for_space(struct writer *w)
+/* A full disk is well again when the reserve fits in twice, and mail with it. */
+static void look_for_reserve(struct writer *w, const struct writer_room *r)
 {
-	struct statvfs vfs;
+	uint64_t beside = r->available > w->reserve_bytes ? r->available - w->reserve_bytes : 0;
+	if (w->full && beside >= w->reserve_bytes && space_for_mail(beside, r->floor, 0) &&
+		space_make_reserve(w->reserve_path, w->reserve_bytes))
+		set_full(w, false);
+}
+
+/* What there is. If it is little, sees now and then what can be had. */
+static void look_for_space(struct writer *w, struct writer_room *r)
+{
 	int64_t now = clock_steady_ms();
-	if (!w->full || now - w->full_checked_ms < FULL_CHECK_MS)
+	writer_room(w, r);
+	if (!r->low || now - w->looked_ms < LOOK_MS)
 		return;
-	w->full_checked_ms = now;
-	reclaim(w);
-	char *slash = strrchr(w->reserve_path, '/');
-	*slash = 0;
-	int failed = statvfs(w->reserve_path, &vfs);
-	*slash = '/';
-	if (failed || (uint64_t)vfs.f_bavail * vfs.f_frsize < 2ull * RESERVE_BYTES)
-		return;
-	if (!make_reserve(w))
-		return;
-	set_full(w, false);
-	log_info("store.space", "there is space again: mail is accepted");
+	w->looked_ms = now;
+	take_measure(w);
+	/* Where somebody else takes all there is, we keep what we have: results find room in it. */
+	if (r->available >= w->reserve_bytes / 2)
+		reclaim(w);
+	writer_room(w, r);
+	look_for_reserve(w, r);
+	writer_room(w, r);
 }
 
 static int refuse_for_space(struct err *err)
 {
-	return err_full(err, "the disk is full");
+	return err_full(err, "there is too little room on the disk (queue.min_free)");
+}
+
+/* Refuses what finds no room beside those before it. */
+static void admit(const struct writer_room *r, struct write_job *jobs)
+{
+	uint64_t left = r->for_mail;
+	for (struct write_job *job = jobs; job; job = job->next) {
+		if (job->kind == WRITE_FINISHES)
+			continue;
+		if (r->full || job->need > left || (r->low && job->kind == WRITE_LAZY))
+			refuse_for_space(&job->err);
+		else
+			left -= job->need;
+	}
 }
 
 /* ---- files: Q1 to Q4 -------------------------------------------------------------------------- */
@@ -412,10 +465,9 @@ static void write_one_by_one(struct writer *w, struct write_job *jobs)
 static void write_batch(struct writer *w, struct write_job *jobs)
 {
 	struct err err = {0};
-	look_for_space(w);
-	for (struct write_job *job = jobs; job; job = job->next)
-		if (w->full && job->kind != WRITE_FINISHES)
-			refuse_for_space(&job->err);
+	struct writer_room room;
+	look_for_space(w, &room);
+	admit(&room, jobs);
 	keep_bodies(w, jobs);
 	if (!is_dead(w)) {
 		if (transact(w, jobs, NULL, &err) == 0)
@@ -432,17 +484,25 @@ static void write_batch(struct writer *w, struct write_job *jobs)
 	}
 }
 
+static void set_debt(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->debt = (uint64_t)db_wal_pages(w->db) * PAGE;
+	pthread_mutex_unlock(&w->lock);
+}
+
 /* Q9 */
 static void checkpoint(struct writer *w, bool idle)
 {
 	int64_t pages = db_wal_pages(w->db);
-	if (is_dead(w) || pages < (idle ? IDLE_WAL_PAGES : BUSY_WAL_PAGES))
+	if (is_dead(w) || pages < (idle ? w->wal.idle : w->wal.busy))
 		return;
 	struct err err = {0};
 	int64_t since = clock_steady_ms();
-	int failed = db_checkpoint(w->db, pages >= TRUNCATE_WAL_PAGES, &err);
+	int result = db_checkpoint(w->db, pages >= w->wal.truncate, &err);
 	note_slow("checkpoint", since);
-	if (!failed)
+	set_debt(w);
+	if (result == 0)
 		return;
 	if (db_failure(w->db) == DB_FULL)
 		disk_is_full(w);
@@ -469,8 +529,10 @@ static bool work_to_do(struct writer *w, int64_t *idle_since)
 	int64_t until = INT64_MAX;
 	if (w->waiting.first)
 		until = w->lazy_since + WRITER_LAZY_MS;
-	if (db_wal_pages(w->db) >= IDLE_WAL_PAGES && *idle_since + IDLE_MS < until)
+	if (db_wal_pages(w->db) >= w->wal.idle && *idle_since + IDLE_MS < until)
 		until = *idle_since + IDLE_MS;
+	if (w->low && w->looked_ms + LOOK_MS < until)
+		until = w->looked_ms + LOOK_MS;
 	if (until == INT64_MAX)
 		pthread_cond_wait(&w->work, &w->lock);
 	else
@@ -487,6 +549,7 @@ static void give_back(struct writer *w, struct queue_of_jobs done)
 		*w->finished.end = done.first;
 		w->finished.end = done.end;
 	}
+	w->debt = (uint64_t)db_wal_pages(w->db) * PAGE;
 	pthread_cond_broadcast(&w->progress);
 	pthread_mutex_unlock(&w->lock);
 	if (write(w->wake_fd, &one, sizeof one) == -1 && errno != EAGAIN)
@@ -498,6 +561,7 @@ static void *writer_main(void *arg)
 	struct writer *w = arg;
 	struct log_context context = {.fiber = "writer"};
 	log_set_context(&context);
+	struct writer_room room;
 	int64_t idle_since = clock_steady_ms();
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
@@ -505,6 +569,7 @@ static void *writer_main(void *arg)
 			struct queue_of_jobs batch = jobs_take_all(&w->waiting);
 			w->urgent = 0;
 			w->lazy_since = 0;
+			w->lazy = 0;
 			pthread_mutex_unlock(&w->lock);
 			write_batch(w, batch.first);
 			give_back(w, batch);
@@ -514,10 +579,14 @@ static void *writer_main(void *arg)
 		} else if (w->stop && !w->waiting.first) {
 			break;
 		} else if (!w->urgent && clock_steady_ms() >= idle_since + IDLE_MS &&
-			db_wal_pages(w->db) >= IDLE_WAL_PAGES) {
+			db_wal_pages(w->db) >= w->wal.idle) {
 			pthread_mutex_unlock(&w->lock);
 			checkpoint(w, true);
 			idle_since = clock_steady_ms();
+			pthread_mutex_lock(&w->lock);
+		} else if (w->low && clock_steady_ms() >= w->looked_ms + LOOK_MS) {
+			pthread_mutex_unlock(&w->lock);
+			look_for_space(w, &room);
 			pthread_mutex_lock(&w->lock);
 		}
 	}
@@ -571,6 +640,7 @@ void writer_post(struct writer *w, struct write_job *job)
 	pthread_mutex_lock(&w->lock);
 	bool wake = false;
 	if (job->kind == WRITE_LAZY) {
+		w->lazy += job->need;
 		if (!w->lazy_since)
 			w->lazy_since = clock_steady_ms();
 		wake = w->waiting.first == NULL;
@@ -638,6 +708,25 @@ static void init_locks(struct writer *w)
 	pthread_condattr_destroy(&steady);
 }
 
+static void name_files(struct writer *w, const char *home)
+{
+	size_t size = strlen(home) + sizeof "/" DATA_FOLDER "/reserve";
+	w->folder = mem_new(size);
+	snprintf(w->folder, size, "%s/" DATA_FOLDER, home);
+	w->reserve_path = mem_new(size);
+	snprintf(w->reserve_path, size, "%s/reserve", w->folder);
+}
+
+/* On a disk that is full to the last page SQLite finds no room for its shared memory: this, too, is
+ * what the reserve is for. */
+static struct db *open_db(struct writer *w, const char *home, struct err *err)
+{
+	struct db *db = node_db_open(home, err);
+	if (!db && err && err->kind == ERR_FULL && unlink(w->reserve_path) == 0)
+		db = node_db_open(home, err);
+	return db;
+}
+
 struct writer *writer_new(const char *home, struct spool *spool,
 	void (*failed)(const char *why, void *arg), void *arg, struct err *err)
 {
@@ -650,18 +739,17 @@ struct writer *writer_new(const char *home, struct spool *spool,
 	jobs_init(&w->finished);
 	vec_init(&w->unlinks, sizeof(uint64_t));
 	init_locks(w);
-	size_t path_size = strlen(home) + sizeof "/" DATA_FOLDER "/reserve";
-	w->reserve_path = mem_new(path_size);
-	snprintf(w->reserve_path, path_size, "%s/" DATA_FOLDER "/reserve", home);
+	name_files(w, home);
 	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	w->db = node_db_open(home, err);
+	w->db = open_db(w, home, err);
 	if (w->wake_fd == -1 && w->db)
 		err_temp(err, "temporary server trouble", "eventfd: %s", strerror(errno));
 	if (w->wake_fd == -1 || !w->db) {
 		writer_free(w);
 		return NULL;
 	}
-	w->full = !make_reserve(w);
+	take_measure(w);
+	w->full = w->low = !space_make_reserve(w->reserve_path, w->reserve_bytes);
 	if (w->full)
 		log_error("store.full", "no space for %s: mail is refused with 452 until there is",
 			w->reserve_path);
@@ -702,6 +790,7 @@ void writer_free(struct writer *w)
 	pthread_cond_destroy(&w->work);
 	pthread_cond_destroy(&w->progress);
 	pthread_mutex_destroy(&w->lock);
+	free(w->folder);
 	free(w->reserve_path);
 	free(w);
 }

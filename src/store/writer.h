@@ -13,9 +13,10 @@ struct writer;
 struct fiber;
 
 enum write_kind {
-	WRITE_ADMITS,   /* brings mail in: refused while the disk is full */
-	WRITE_FINISHES, /* moves mail on or out: may use the reserve when the disk is full */
-	WRITE_LAZY,     /* nobody waits: goes with the next batch, at the latest after WRITER_LAZY_MS */
+	WRITE_ADMITS,   /* brings mail in: refused where it finds no room (space.h) */
+	WRITE_FINISHES, /* moves mail on or out: may use all there is, and the reserve */
+	WRITE_LAZY,     /* nobody waits: goes with the next batch, at the latest after WRITER_LAZY_MS;
+					 * dropped while there is little room */
 };
 enum { WRITER_LAZY_MS = 500 };
 
@@ -26,6 +27,7 @@ struct write_job {
 	/* Runs on the loop's thread afterwards and must not wait; may free the job. NULL: nothing. */
 	void (*done)(struct write_job *job);
 	enum write_kind kind;
+	uint64_t need; /* bytes that it takes of the disk (space.h); unused if it finishes */
 	/* A body that becomes the file of `body_id`, made durable before the transaction; -1: none.
 	 * One in memory is copied (body_fd is then another one afterwards), an unnamed spool file gets
 	 * its name. The caller closes it. */
@@ -57,6 +59,18 @@ int writer_flush(struct writer *w, struct err *err);
 /* From apply only: the body file of `id` is unlinked after the commit. */
 void writer_unlink_later(struct writer *w, uint64_t id);
 
+/* A write found no space, and since then there was none for the reserve. */
 bool writer_disk_full(struct writer *w);
+
+struct writer_room {
+	uint64_t available, floor; /* bytes of the file system; the floor is not for new mail */
+	uint64_t for_mail;         /* bytes that mail may take now */
+	uint64_t to_promise;       /* bytes of it that may be promised to mail still to come */
+	bool low, full;            /* nothing is promised any more; a write found no space */
+};
+/* Looks at the disk now. Any thread. */
+void writer_room(struct writer *w, struct writer_room *ret);
+/* queue.min_free */
+void writer_set_min_free(struct writer *w, uint64_t bytes);
 
 #endif
