@@ -21,7 +21,8 @@ enum {
 	LINES_MS = 1000,
 	BEFORE = 4, /* answers that are kept, to compare with one of two seconds ago */
 	WAITING = 100,
-	COLUMNS = 80, /* where there is no terminal */
+	COLUMNS = 80,       /* of a terminal that does not say */
+	FILE_COLUMNS = 132, /* into a file or a pipe: room for an address at the end of a line */
 	HTTP_OK = 200,
 	TROUBLE = 320,
 };
@@ -108,7 +109,7 @@ static int print_once(struct monitor *m)
 	struct buf out;
 	unsigned columns = text_columns(stdout);
 	buf_init(&out, SCREEN_MAX);
-	struct screen_look picture = {.columns = columns ? columns : COLUMNS,
+	struct screen_look picture = {.columns = columns ? columns : FILE_COLUMNS,
 		.colours = columns && has_colours(),
 		.now = m->kept[0],
 		.now_ms = clock_wall_ms()};
