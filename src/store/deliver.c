@@ -350,9 +350,9 @@ static void attempt_start(struct store *s, const struct queue_work *work, bool s
 	a->store = s;
 	a->work = *work;
 	a->stuck = stuck;
-	a->received_ms = id_time_ms(work->message); /* until its row is read */
-	a->queued_ms = a->received_ms - s->jumps.jumped_ms;
-	a->body_fd = a->job.body_fd = -1; /* a bounce is small: its body is a row */
+	a->received_ms = id_time_ms(work->message); /* until its row is read … */
+	a->queued_ms = store_queue_now(s); /* … and it does not expire while none can be told */
+	a->body_fd = a->job.body_fd = -1;  /* a bounce is small: its body is a row */
 	a->results = arena_alloc(arena, work->count * sizeof *a->results);
 	a->outcomes = arena_alloc(arena, work->count * sizeof *a->outcomes);
 	a->attempts = arena_alloc(arena, work->count * sizeof *a->attempts);

@@ -250,6 +250,29 @@ static void an_old_message_expires(void **state)
 	arena_free(arena);
 }
 
+/* Whose rows cannot be read now, of him nobody knows whom to tell. */
+static void what_cannot_be_read_does_not_expire(void **state)
+{
+	struct stage *t = *state;
+	struct arena *arena = arena_new();
+	give(t, "temp@example.org", 10);
+	assert_int_equal(db_exec(t->store->reader, "BEGIN", NULL), 0); /* in the attempt's way */
+	pass_time(t, t->site->conf->queue_give_up_ms + 1000);
+	start_relay(t);
+	run(wait_idle, t);
+	assert_int_equal(t->attempts, 0);
+	assert_int_equal(db_exec(t->store->reader, "COMMIT", NULL), 0);
+	assert_int_equal(state_of(t, 0, arena), RECIPIENT_DEFERRED);
+	pass_time(t, 24 * 3600 * 1000);
+	deliver_kick(t->store);
+	for (int i = 0, ms = 5; i < 400 && !t->bounce[0]; i++)
+		run(pass_ms, &ms);
+	clock_set_wall_ms(-1);
+	assert_int_equal(state_of(t, 0, arena), RECIPIENT_EXPIRED);
+	assert_non_null(strstr(t->bounce, "temp@example.org"));
+	arena_free(arena);
+}
+
 /* A destination that stays away is asked seldom; who waits for it hears of it in time all the same. */
 static void what_waits_for_a_dead_destination_expires_too(void **state)
 {
@@ -484,6 +507,7 @@ int main(void)
 		TEST(a_temporary_failure_waits_and_a_restart_forgets_nothing),
 		TEST(a_failure_for_good_bounces_once),
 		TEST(an_old_message_expires),
+		TEST(what_cannot_be_read_does_not_expire),
 		TEST(what_waits_for_a_dead_destination_expires_too),
 		TEST(one_destination_gets_a_message_once),
 		TEST(a_destination_has_so_many_attempts_at_a_time),
