@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,7 +129,7 @@ static long after(const struct fault_rule *r, long result)
 
 /* ---- files ------------------------------------------------------------------------------------ */
 
-static int open_at(int dirfd, const char *path, int flags, mode_t mode)
+static int open_instead(int dirfd, const char *path, int flags, mode_t mode)
 {
 	char about[PATH_KEPT];
 	full_path(dirfd, path, (flags & O_TMPFILE) == O_TMPFILE, about);
@@ -142,34 +141,7 @@ static int open_at(int dirfd, const char *path, int flags, mode_t mode)
 	return fd;
 }
 
-static mode_t mode_argument(int flags, va_list ap)
-{
-	return flags & (O_CREAT | __O_TMPFILE) ? va_arg(ap, mode_t) : 0;
-}
-
-/* One body for the names under which the C library knows it. */
-#define OPEN(name)                                   \
-	int name(const char *path, int flags, ...)       \
-	{                                                \
-		va_list ap;                                  \
-		va_start(ap, flags);                         \
-		mode_t mode = mode_argument(flags, ap);      \
-		va_end(ap);                                  \
-		return open_at(AT_FDCWD, path, flags, mode); \
-	}
-#define OPENAT(name)                                      \
-	int name(int dirfd, const char *path, int flags, ...) \
-	{                                                     \
-		va_list ap;                                       \
-		va_start(ap, flags);                              \
-		mode_t mode = mode_argument(flags, ap);           \
-		va_end(ap);                                       \
-		return open_at(dirfd, path, flags, mode);         \
-	}
-OPEN(open)
-OPEN(open64)
-OPENAT(openat)
-OPENAT(openat64)
+#include "preload_open.h"
 
 int close(int fd)
 {

@@ -25,9 +25,9 @@ struct fault_rule {
 	uint32_t seen, hits;   /* counted here */
 	char role[FAULT_TEXT]; /* name of the program: "store" */
 	char call[FAULT_TEXT]; /* "write", for pwrite too; "sync" for both syncs */
-	char pattern
-		[FAULT_TEXT]; /* fnmatch(3) on what the call is about: the path by which a descriptor was
-	                           * opened; one that was passed in has none ("") */
+	/* fnmatch(3) on what the call is about: the path by which a descriptor was opened; one that was
+	 * passed in has none (""). */
+	char pattern[FAULT_TEXT];
 };
 
 #endif

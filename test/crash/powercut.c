@@ -5,7 +5,6 @@
 #include <ftw.h>
 #include <limits.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,7 +120,7 @@ static void note_name(enum powercut_kind kind, uint64_t inode, uint64_t dir, con
 
 /* ---- opening ---------------------------------------------------------------------------------- */
 
-static int open_noted(int dirfd, const char *path, int flags, mode_t mode)
+static int open_instead(int dirfd, const char *path, int flags, mode_t mode)
 {
 	const char *name = "";
 	struct stat st;
@@ -151,38 +150,7 @@ static int open_noted(int dirfd, const char *path, int flags, mode_t mode)
 	return fd;
 }
 
-static mode_t mode_argument(int flags, va_list ap)
-{
-	return flags & (O_CREAT | __O_TMPFILE) ? va_arg(ap, mode_t) : 0;
-}
-
-/* One body for the four names under which the C library knows it. */
-#define OPEN(name)                                      \
-	int name(const char *path, int flags, ...)          \
-	{                                                   \
-		va_list ap;                                     \
-		va_start(ap, flags);                            \
-		mode_t mode = mode_argument(flags, ap);         \
-		va_end(ap);                                     \
-		return open_noted(AT_FDCWD, path, flags, mode); \
-	}
-#define OPENAT(name)                                      \
-	int name(int dirfd, const char *path, int flags, ...) \
-	{                                                     \
-		va_list ap;                                       \
-		va_start(ap, flags);                              \
-		mode_t mode = mode_argument(flags, ap);           \
-		va_end(ap);                                       \
-		return open_noted(dirfd, path, flags, mode);      \
-	}
-#undef open
-#undef open64
-#undef openat
-#undef openat64
-OPEN(open)
-OPEN(open64)
-OPENAT(openat)
-OPENAT(openat64)
+#include "preload_open.h"
 
 /* ---- writing and syncing ---------------------------------------------------------------------- */
 
