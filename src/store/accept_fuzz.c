@@ -31,7 +31,7 @@ static void make_world(void)
 {
 	struct err err;
 	const char *home = fuzz_home_make();
-	world.site = fuzz_site();
+	world.site = site_fake();
 	world.store = store_open(home, world.site, &err);
 	assert(world.store);
 	world.admin = (struct admin){.home = home, .site = world.site, .store = world.store};
@@ -84,7 +84,7 @@ static struct ask_question question(struct arena *arena)
 		.link = world.link, .arena = arena, .fd = {-1, -1}, .answer_fd = {-1, -1}};
 }
 
-/* By relay.networks and the one domain of fuzz_site(). */
+/* By relay.networks and the one domain of site_fake(). */
 static bool may_be_taken(struct str client, struct str recipient)
 {
 	return str_ends_nocase(recipient, STR("@example.org")) || str_starts(client, STR("127.")) ||

@@ -130,7 +130,7 @@ static void make_world(void)
 	struct err err;
 	int pair[2];
 	const char *home = fuzz_home_make();
-	struct site *site = fuzz_site();
+	struct site *site = site_fake();
 	loop_init();
 	setting_parse(setting_find(STR("relay.networks")), STR("192.0.2.7"), site->conf, &err);
 	world.store = store_open(home, site, &err);

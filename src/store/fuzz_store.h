@@ -9,8 +9,8 @@
 #include "base/clock.h"
 #include "base/fuzz.h"
 #include "base/log.h"
-#include "conf/settings.h"
 #include "store/admin.h"
+#include "store/site_fake.h"
 #include "store/store_parts.h"
 
 static char fuzz_home[64];
@@ -33,24 +33,6 @@ static inline const char *fuzz_home_make(void)
 	assert(made);
 	atexit(fuzz_home_remove);
 	return made;
-}
-
-/* One hosted domain, example.org, and a connector for example.net. */
-static inline struct site *fuzz_site(void)
-{
-	static const struct route_connector connectors[] = {{.name = {"smart", 5},
-		.host = {"192.0.2.25", 10},
-		.port = 25,
-		.for_domain = {"example.net", 11}}};
-	static const struct route_domain domains[] = {{.name = {"example.org", 11}}};
-	struct arena *arena = arena_new();
-	struct site *s = arena_alloc(arena, sizeof *s);
-	s->arena = arena;
-	s->holders = 1;
-	s->conf = conf_new();
-	s->routes = (struct route_table){
-		.connectors = connectors, .connector_count = 1, .domains = domains, .domain_count = 1};
-	return s;
 }
 
 struct fuzz_forget {

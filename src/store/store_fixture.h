@@ -14,10 +14,9 @@
 
 #include "base/id.h"
 #include "base/log.h"
-#include "conf/settings.h"
 #include "io/fiber.h"
 #include "io/loop.h"
-#include "store/site.h"
+#include "store/site_fake.h"
 
 #define UNUSED __attribute__((unused))
 
@@ -35,25 +34,6 @@ static UNUSED void home_remove(const char *home)
 	char command[100];
 	snprintf(command, sizeof command, "rm -rf '%s'", home);
 	assert_int_equal(system(command), 0); /* style: a test may run a shell */
-}
-
-/* One hosted domain, example.org; "smart" is the connector for example.net. */
-static UNUSED struct site *site_make(void)
-{
-	static const struct route_connector connectors[] = {{.name = {"smart", 5},
-		.host = {"192.0.2.25", 10},
-		.port = 25,
-		.for_domain = {"example.net", 11}}};
-	static const struct route_domain domains[] = {{.name = {"example.org", 11}}};
-	struct arena *arena = arena_new();
-	struct site *s = arena_alloc(arena, sizeof *s);
-	s->arena = arena;
-	s->holders = 1;
-	s->conf = conf_new();
-	s->conf->hostname = STR("mx.example.org");
-	s->routes = (struct route_table){
-		.connectors = connectors, .connector_count = 1, .domains = domains, .domain_count = 1};
-	return s;
 }
 
 struct running {

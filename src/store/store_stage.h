@@ -193,7 +193,7 @@ static int set_up(void **state)
 {
 	struct stage *t = calloc(1, sizeof *t); /* style: a test */
 	home_make(t->home);
-	t->site = site_make();
+	t->site = site_fake();
 	setting_parse(setting_find(STR("relay.networks")), STR("192.0.2.7"), t->site->conf, &t->err);
 	t->sender = "sender@example.com";
 	loop_init();
