@@ -12,6 +12,7 @@
 #include "cert/fuzz_pki.h"
 #include "cert/key.h"
 #include "cert/keys.h"
+#include "cert/prove.h"
 #include "cert/sign_rule.h"
 
 enum { KEYS = 4, QUESTIONS = 8 };
@@ -73,26 +74,6 @@ static void check_refusal(const struct err *err)
 		assert(!ascii_is_control(*p));
 }
 
-/* With the public half alone, as the peer would. */
-static bool verifies(EVP_PKEY *key, const struct ask_sign *q, struct str signature)
-{
-	char digest[32];
-	EVP_PKEY_CTX *way = NULL;
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	bool ok = EVP_DigestVerifyInit_ex(ctx, &way,
-				  q->digest.n ? str_to_c(q->digest, digest, sizeof digest) : NULL, NULL, NULL, key,
-				  NULL) == 1;
-	if (ok && q->pss)
-		ok = EVP_PKEY_CTX_set_rsa_padding(way, RSA_PKCS1_PSS_PADDING) == 1 &&
-			EVP_PKEY_CTX_set_rsa_pss_saltlen(way, RSA_PSS_SALTLEN_DIGEST) == 1;
-	ok = ok &&
-		EVP_DigestVerify(ctx, (const unsigned char *)signature.p, signature.n,
-			(const unsigned char *)q->text.p, q->text.n) == 1;
-	EVP_MD_CTX_free(ctx);
-	ERR_clear_error();
-	return ok;
-}
-
 /* The text of a TLS 1.3 handshake, or of a 1.2 one with X25519, with bytes of the script behind. */
 static struct str take_text(struct str *script, struct arena *arena)
 {
@@ -138,7 +119,7 @@ static void try_sign(struct str *script, struct arena *arena)
 	}
 	assert(which + 1 < KEYS && sign_rule_text(q.text) != HANDSHAKE_NONE);
 	assert(!str_eq(q.digest, STR("SHA1")) && !str_eq(q.digest, STR("MD5")));
-	assert(verifies(world.key[which], &q, answer.signature));
+	assert(prove_signature(world.key[which], &q, answer.signature));
 }
 
 static struct str take_key(struct str *script, struct arena *arena)

@@ -4,7 +4,6 @@
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 
-#include "ask/ask_keys.h"
 #include "ask/questions.h"
 #include "cert/key.h"
 
@@ -30,13 +29,15 @@ static struct str digest_of(struct str type)
 										: STR("SHA256");
 }
 
-static bool verifies(EVP_PKEY *key, const struct ask_sign *q, struct str signature)
+bool prove_signature(EVP_PKEY *key, const struct ask_sign *q, struct str signature)
 {
+	char digest[32];
 	EVP_PKEY_CTX *pkey_ctx = NULL;
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	bool ok = ctx &&
-		EVP_DigestVerifyInit_ex(
-			ctx, &pkey_ctx, q->digest.n ? q->digest.p : NULL, NULL, NULL, key, NULL) == 1;
+		EVP_DigestVerifyInit_ex(ctx, &pkey_ctx,
+			q->digest.n ? str_to_c(q->digest, digest, sizeof digest) : NULL, NULL, NULL, key,
+			NULL) == 1;
 	if (ok && q->pss)
 		ok = EVP_PKEY_CTX_set_rsa_padding(pkey_ctx, RSA_PKCS1_PSS_PADDING) == 1 &&
 			EVP_PKEY_CTX_set_rsa_pss_saltlen(pkey_ctx, RSA_PSS_SALTLEN_DIGEST) == 1;
@@ -62,7 +63,7 @@ int prove_key(EVP_PKEY *public_key, struct ask_link *keys, struct err *err)
 	};
 	int status = ask_put(keys, ASK_SIGN, xfer_ask_sign, &question, NULL, xfer_ask_sign_answer,
 		&answer, NULL, ASK_MS, arena, err);
-	if (status == 0 && !verifies(public_key, &question, answer.signature))
+	if (status == 0 && !prove_signature(public_key, &question, answer.signature))
 		status = err_say(err, "the private key is damaged: it does not belong to its public half");
 	arena_free(arena);
 	return status;

@@ -2,6 +2,9 @@
 #ifndef CERT_PROVE_H
 #define CERT_PROVE_H
 
+#include <stdbool.h>
+
+#include "ask/ask_keys.h"
 #include "io/ask.h"
 
 struct evp_pkey_st; /* EVP_PKEY */
@@ -10,5 +13,9 @@ struct evp_pkey_st; /* EVP_PKEY */
  * `public_key`, and verifies the signature. 0; or -1 with *err: ERR_PERM if it has no such key or one
  * that is damaged, ERR_TEMP if it could not be asked. `keys` may be NULL. */
 int prove_key(struct evp_pkey_st *public_key, struct ask_link *keys, struct err *err);
+
+/* Whether this is the answer to that question, verified with the public half alone, as a peer would. */
+bool prove_signature(
+	struct evp_pkey_st *public_key, const struct ask_sign *question, struct str signature);
 
 #endif
