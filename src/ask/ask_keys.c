@@ -18,7 +18,7 @@ void xfer_ask_sign_answer(struct xfer *x, void *v)
 	xfer_str(x, &a->signature, 1024);
 }
 
-void xfer_certificate_facts(struct xfer *x, struct certificate_facts *f)
+static void xfer_certificate_facts(struct xfer *x, struct certificate_facts *f)
 {
 	xfer_str(x, &f->names, NAMES_MAX);
 	xfer_str(x, &f->subject, NAME_MAX_BYTES);

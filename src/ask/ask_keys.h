@@ -65,7 +65,6 @@ struct ask_pile_answer {
 	struct str findings;            /* what was mended or is worth knowing, a line each, or empty */
 };
 
-void xfer_certificate_facts(struct xfer *x, struct certificate_facts *f);
 void xfer_ask_sign(struct xfer *x, void *v);             /* struct ask_sign */
 void xfer_ask_sign_answer(struct xfer *x, void *v);      /* struct ask_sign_answer */
 void xfer_ask_key_make(struct xfer *x, void *v);         /* struct ask_key_make */

@@ -3,7 +3,8 @@
 #include "base/clock.h"
 #include "cli/table.h"
 
-void mail_print_state(FILE *to, struct str state)
+/* "ready", "deferred", with emphasis by what it means. */
+static void print_state(struct str state)
 {
 	enum style style = STYLE_BOLD;
 	if (str_eq(state, STR("delivered")))
@@ -12,9 +13,9 @@ void mail_print_state(FILE *to, struct str state)
 		style = STYLE_WARN;
 	else if (str_eq(state, STR("bounced")) || str_eq(state, STR("expired")))
 		style = STYLE_BAD;
-	style_begin(to, style);
-	fprintf(to, "%.*s", STR_ARG(state));
-	style_end(to);
+	style_begin(stdout, style);
+	fprintf(stdout, "%.*s", STR_ARG(state));
+	style_end(stdout);
 }
 
 struct str mail_next_try(struct cli *c, const json_t *r, int64_t now_ms)
@@ -157,7 +158,7 @@ void mail_print_recipients(struct cli *c, const json_t *m, const json_t *told)
 		struct str next = mail_next_try(c, r, now), way = text_of(c->arena, r, "destination");
 		long long attempts = json_integer_value(json_object_get(r, "attempts"));
 		printf("  to      %.*s: ", STR_ARG(text_of(c->arena, r, "address")));
-		mail_print_state(stdout, text_of(c->arena, r, "state"));
+		print_state(text_of(c->arena, r, "state"));
 		if (attempts)
 			printf(" after %lld attempt%s", attempts, attempts == 1 ? "" : "s");
 		if (next.n && !text_is(r, "state", "active"))

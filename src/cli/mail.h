@@ -4,8 +4,6 @@
 
 #include "cli/cli.h"
 
-/* "ready", "deferred", with emphasis by what it means. */
-void mail_print_state(FILE *to, struct str state);
 /* "now", "in 4m", or "". */
 struct str mail_next_try(struct cli *c, const json_t *recipient, int64_t now_ms);
 /* What is the matter, in one line: cause, and what the peer said. */

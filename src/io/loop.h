@@ -19,12 +19,10 @@ void loop_done(void);
 /* Calls fn in loop_done(), before the loop goes; for the one who keeps events of its own (fiber.c). */
 void loop_on_done(void (*fn)(void));
 
-/* A one-shot timer: fn(arg) after `ms`, outside any fiber. loop_timer_stop() may be called when it
- * has fired already or was never started. */
+/* A one-shot timer: fn(arg) after `ms`, outside any fiber. */
 struct loop_timer;
 struct loop_timer *loop_timer_new(void (*fn)(void *), void *arg);
 void loop_timer_start(struct loop_timer *t, int64_t ms);
-void loop_timer_stop(struct loop_timer *t);
 void loop_timer_free(struct loop_timer *t);
 
 /* Calls fn(arg) outside any fiber on each arrival of `signo`. */
