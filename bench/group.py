@@ -11,6 +11,19 @@ from pathlib import Path
 V1 = Path("/sys/fs/cgroup/cpuacct")
 
 
+def pss(pids):
+    """Memory of processes in KiB; what they share is divided among them."""
+    total = 0
+    for pid in pids:
+        try:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue  # it has ended meanwhile
+        found = re.search(r"^Pss:\s+(\d+)", text, re.M)
+        total += int(found[1]) if found else 0
+    return total
+
+
 class Group:
     def __init__(self, name):
         base = V1 if V1.is_dir() else Path("/sys/fs/cgroup")
@@ -34,16 +47,8 @@ class Group:
         return [int(pid) for pid in (self.path / "cgroup.procs").read_text().split()]
 
     def pss(self):
-        """Memory in MiB; what processes share is divided among them."""
-        total = 0
-        for pid in self.processes():
-            try:
-                text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            except OSError:
-                continue  # it has ended meanwhile
-            found = re.search(r"^Pss:\s+(\d+)", text, re.M)
-            total += int(found[1]) if found else 0
-        return total / 1024
+        """Memory in MiB."""
+        return pss(self.processes()) / 1024
 
     def settle(self, seconds=5):
         """Waits until the server is idle: CPU use below 3 % for a tenth of a second."""

@@ -9,12 +9,16 @@ import select
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 from group import Group
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "test" / "lib"))
+from letterlock import free_ports  # noqa: E402
+
 BUILD = Path(os.environ.get("BUILD", ROOT / "build")).resolve()
 PEERS = ROOT / "build" / "peers"
 CERTIFICATE = ("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 "
@@ -33,15 +37,7 @@ def run(*command, **options):
     return done.stdout
 
 
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
-def wait_for_banner(port, seconds=20):
+def wait_for_banner(port, seconds=20, pause=0.01):
     end = time.monotonic() + seconds
     while True:
         try:
@@ -52,7 +48,7 @@ def wait_for_banner(port, seconds=20):
             pass
         if time.monotonic() > end:
             raise Trouble(f"nobody answers on port {port}")
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 def make_certificate(folder):
