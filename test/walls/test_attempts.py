@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from inject import AT_FDCWD, DEAD, INT_80, NUMBERS, REFUSED, Inside
-from letterlock import until
+from letterlock import free_ports, until
 from smtpclient import message, send
 
 pytestmark = pytest.mark.skipif(
@@ -114,8 +114,7 @@ def binds(role, scene, fd):
 
 
 def binds_port(role, scene, fd):
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        port = s.getsockname()[1]
+    port, = free_ports(1)
     return role.call("bind", fd, inet(port), 16)
 
 
