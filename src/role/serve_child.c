@@ -99,10 +99,9 @@ static void close_view(int view)
 		close(view);
 }
 
-static int cannot_spawn(const char *role)
+static int cannot_spawn(struct err *err)
 {
-	log_error("serve.fork", "role=%s err=\"%s\"", role, strerror(errno));
-	return -1;
+	return err_temp(err, NULL, "it cannot be started: %s", strerror(errno));
 }
 
 /* In the child: the end of its link and the folder it shall see (or -1) where role/start.h has them,
@@ -117,20 +116,17 @@ static void hand_over(int link, int view)
 		dup2(view, ROLE_VIEW_FD);
 }
 
-/* fork and exec; returns our end of its link, or -1. */
-static int spawn(struct serve *s, const char *role, pid_t *ret_pid)
+/* fork and exec; returns our end of its link, or -1 with *err. */
+static int spawn(struct serve *s, const char *role, pid_t *ret_pid, struct err *err)
 {
 	int pair[2];
-	struct err err;
 	enum walls_view seen = walls_find(role)->view;
-	int view = walls_view(seen, s->home, &err);
-	if (view < 0 && seen != VIEW_ALL) {
-		log_error("serve.view", "role=%s err=\"%s\"", role, err.log);
+	int view = walls_view(seen, s->home, err);
+	if (view < 0 && seen != VIEW_ALL)
 		return -1;
-	}
 	if (ask_pair(pair) != 0) {
 		close_view(view);
-		return cannot_spawn(role);
+		return cannot_spawn(err);
 	}
 	struct arena *arena = arena_new();
 	const char *program = arena_fmt(arena, "%s/%s", s->libexec, role).p;
@@ -150,7 +146,7 @@ static int spawn(struct serve *s, const char *role, pid_t *ret_pid)
 	close_view(view);
 	if (pid < 0) {
 		close(pair[0]);
-		return cannot_spawn(role);
+		return cannot_spawn(err);
 	}
 	*ret_pid = pid;
 	return pair[0];
@@ -380,12 +376,12 @@ static int apply_newest(struct child *c, struct err *err)
 }
 
 /* A new process with a link to it. */
-static int begin_life(struct child *c)
+static int begin_life(struct child *c, struct err *err)
 {
 	c->life++;
 	c->started_ms = clock_wall_ms();
 	c->started_steady_ms = clock_steady_ms();
-	int fd = spawn(c->serve, c->role, &c->pid);
+	int fd = spawn(c->serve, c->role, &c->pid, err);
 	if (fd < 0)
 		return -1;
 	c->link = ask_link_new(fd, c->name, c->asks, NULL, c->serve);
@@ -463,7 +459,8 @@ static void start_fiber(void *arg)
 	struct err err;
 	if (c->state != CHILD_STARTING)
 		return; /* stopped before it began */
-	if (begin_life(c) != 0) {
+	if (begin_life(c, &err) != 0) {
+		give_up(c, "starting it", &err);
 		child_ended(c);
 		return;
 	}
@@ -670,9 +667,9 @@ static int introduce_worker(struct serve *s, struct worker *w, struct err *err)
 int child_worker(struct serve *s, struct err *err)
 {
 	pid_t pid;
-	int fd = spawn(s, "import", &pid);
+	int fd = spawn(s, "import", &pid, err);
 	if (fd < 0)
-		return err_temp(err, NULL, "cannot start the import role: %s", strerror(errno));
+		return -1;
 	struct worker *w = mem_new(sizeof *w);
 	w->starting = true;
 	w->link = ask_link_new(fd, "import", NULL, worker_gone, w);

@@ -87,7 +87,11 @@ static int keys_folder(const char *home, struct arena *arena, struct err *err)
 {
 	const char *path = arena_fmt(arena, "%s/keys%c", home, 0).p;
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd >= 0 ? fd : err_say(err, "%s: %s", path, strerror(errno));
+	if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
+		err_temp(err, NULL, "%s: %s", path, strerror(errno));
+	else if (fd < 0)
+		err_say(err, "%s: %s", path, strerror(errno));
+	return fd;
 }
 
 int walls_view(enum walls_view view, const char *home, struct err *err)
