@@ -173,6 +173,8 @@ class Disk:
             return {"": "home", "spool": "spool", "data": "data"}.get(entry.name, "directory")
         if entry.name.endswith("-wal"):
             return "wal"
+        if entry.name in ("clock", "suspect"):
+            return entry.name
         return "database" if entry.name.startswith("node.db") else "body"
 
     def sync_all_but(self, inode):
