@@ -8,6 +8,7 @@ import subprocess
 import time
 
 from cells import CELLS
+from group import settle_disk
 from servers import BUILD, Trouble, run
 
 MOST_BYTES = 256 << 20  # of one load, so that no round fills the disk
@@ -37,6 +38,7 @@ def blast(cell, server, count):
     """One load of accept or relay. Its figures; "void" says why they mean nothing."""
     if cell.kind == "relay":
         server.sink.expect(count)
+    settle_disk()
     cpu, start = server.group.cpu(), time.monotonic()
     done = subprocess.run(blast_command(cell, server, count), text=True, timeout=120,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -1,6 +1,6 @@
 /* The writer's invariants. Tests name them.
  *
- *   W1  Nobody is told "done" before what he gave is on disk: bodies (Q2), their names (Q4), rows
+ *   W1  Nobody is told "done" before what he gave is on disk: bodies (Q3), their names (Q4), rows
  *       (Q6), each synced.
  *   W2  A row that names a file is committed only when the file and its name are synced. A file
  *       without a row is garbage, dropped at start.
@@ -18,8 +18,8 @@
  * The steps of a batch. doc/QUEUE.md says what a crash after each leaves behind.
  *
  *   Q1  large bodies are written into unnamed files     Q5  rows are written
- *   Q2  these files are synced                          Q6  commit: the WAL is synced
- *   Q3  they get their names                            Q7  those who wait are told
+ *   Q2  they get their names                            Q6  commit: the WAL is synced
+ *   Q3  these files are synced                          Q7  those who wait are told
  *   Q4  the directories are synced                      Q8  files of ended bodies are unlinked
  *                                                       Q9  now and then: checkpoint */
 #include "store/writer.h"
@@ -308,24 +308,7 @@ static int write_body(struct writer *w, struct write_job *job, struct err *err)
 	return 0;
 }
 
-/* Q2. What fails here is not known to be on disk, and so are the others. */
-static void sync_bodies(struct writer *w, struct write_job *jobs)
-{
-	struct vec fds;
-	vec_init(&fds, sizeof(int));
-	for (struct write_job *job = jobs; job; job = job->next)
-		if (job->body_fd >= 0 && job->err.kind == ERR_NONE)
-			vec_add(&fds, &job->body_fd);
-	int failed = fds.n ? sync_pool_run(w->sync_pool, fds.p, fds.n) : 0;
-	vec_done(&fds);
-	if (failed) {
-		struct err err;
-		err_temp(&err, "temporary server trouble", "sync of a body: %s", strerror(failed));
-		die(w, err.log);
-	}
-}
-
-/* Q3 */
+/* Q2 */
 static int name_body(struct writer *w, struct write_job *job, struct err *err)
 {
 	if (spool_link(w->spool, job->body_fd, job->body_id, err) == -1) {
@@ -335,6 +318,23 @@ static int name_body(struct writer *w, struct write_job *job, struct err *err)
 	}
 	job->file_there = true;
 	return 0;
+}
+
+/* Q3. What fails here is not known to be on disk, and so are the others. */
+static void sync_bodies(struct writer *w, struct write_job *jobs)
+{
+	struct vec fds;
+	vec_init(&fds, sizeof(int));
+	for (struct write_job *job = jobs; job; job = job->next)
+		if (job->file_there)
+			vec_add(&fds, &job->body_fd);
+	int failed = fds.n ? sync_pool_run(w->sync_pool, fds.p, fds.n) : 0;
+	vec_done(&fds);
+	if (failed) {
+		struct err err;
+		err_temp(&err, "temporary server trouble", "sync of a body: %s", strerror(failed));
+		die(w, err.log);
+	}
 }
 
 /* Q4. One sync for each directory. */
@@ -373,11 +373,11 @@ static void keep_bodies(struct writer *w, struct write_job *jobs)
 		else
 			sync_file_range(job->body_fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* begins, waits not */
 	}
-	int64_t since = clock_steady_ms();
-	sync_bodies(w, jobs);
-	for (struct write_job *job = jobs; job && !is_dead(w); job = job->next)
+	for (struct write_job *job = jobs; job; job = job->next)
 		if (job->body_fd >= 0 && job->err.kind == ERR_NONE && name_body(w, job, &err))
 			refuse(job, &err);
+	int64_t since = clock_steady_ms();
+	sync_bodies(w, jobs);
 	sync_directories(w, jobs);
 	note_slow("bodies", since);
 }

@@ -51,11 +51,11 @@ FAILURES = [
     row("Q1", "write", BODY, marks=slow),
     row("Q1", "write", BODY, **NO_SPACE, marks=slow),
     row("Q1", "write", BODY, act="half", **NO_SPACE, marks=slow),
-    row("Q2", "sync", BODY, ends=True),
-    row("Q3", "link", FILE, marks=slow),
-    row("Q3", "link", FILE, **NO_SPACE, marks=slow),
-    row("Q3", "mkdir", FOLDER, first=True, marks=slow),
-    row("Q3", "mkdir", FOLDER, **NO_SPACE, first=True, marks=slow),
+    row("Q2", "link", FILE, marks=slow),
+    row("Q2", "link", FILE, **NO_SPACE, marks=slow),
+    row("Q2", "mkdir", FOLDER, first=True, marks=slow),
+    row("Q2", "mkdir", FOLDER, **NO_SPACE, first=True, marks=slow),
+    row("Q3", "sync", BODY, ends=True),
     row("Q4", "open", FOLDER, errno.EMFILE, ends=True, marks=slow),
     row("Q4", "sync", FOLDER, ends=True, marks=slow),
     row("Q4", "sync", SPOOL, ends=True, first=True, marks=slow),
@@ -84,8 +84,8 @@ FAILURES = [
 DEATHS = [
     row(step, call, pattern, act=act, ends=True, first=first, marks=slow)
     for step, call, pattern, first in (
-        ("Q1", "write", BODY, False), ("Q2", "sync", BODY, False), ("Q3", "link", FILE, False),
-        ("Q3", "mkdir", FOLDER, True), ("Q4", "sync", FOLDER, False), ("Q4", "sync", SPOOL, True),
+        ("Q1", "write", BODY, False), ("Q2", "link", FILE, False), ("Q3", "sync", BODY, False),
+        ("Q2", "mkdir", FOLDER, True), ("Q4", "sync", FOLDER, False), ("Q4", "sync", SPOOL, True),
         ("Q5", "write", WAL, False), ("Q6", "sync", WAL, False), ("Q8", "unlink", FILE, False),
         ("Q9", "write", DATABASE, False), ("Q9", "sync", DATABASE, False))
     for act in ("die before", "die after")]
