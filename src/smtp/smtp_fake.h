@@ -17,8 +17,9 @@ struct smtp_fake {
 	enum err_kind rcpt_error, accept_error, spool_error;
 	uint16_t rcpt_code; /* 0: by domain */
 	enum rcpt_scope rcpt_scope;
-	bool low;      /* no mail is taken */
-	uint64_t room; /* 0: without end */
+	bool stops_at_rcpt, stop; /* for server.stop */
+	bool low;                 /* no mail is taken */
+	uint64_t room;            /* 0: without end */
 	/* What was seen. */
 	unsigned asked, accepted, recorded, spooled;
 	uint64_t room_taken; /* now */
@@ -43,6 +44,7 @@ static inline int smtp_fake_rcpt(void *arg, const struct ask_rcpt *q, struct are
 {
 	struct smtp_fake *f = arg;
 	f->asked++;
+	f->stop |= f->stops_at_rcpt;
 	if (f->rcpt_error != ERR_NONE)
 		return smtp_fake_fail(f->rcpt_error, err);
 	if (f->rcpt_code) {

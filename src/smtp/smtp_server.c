@@ -289,11 +289,11 @@ static void next_command(struct smtp_session *c)
 	struct str line;
 	struct err err;
 	err_clear(&err);
+	c->command = STR("");
 	if (stopping(c)) {
 		say_stopping(c);
 		return;
 	}
-	c->command = STR("");
 	if (c->server->idle)
 		*c->server->idle = true;
 	enum stream_line read = stream_line(c->stream, SMTP_COMMAND_MAX, &line, &err);

@@ -1,4 +1,4 @@
-/* How far the store's word on one recipient goes within a session. */
+/* How far the store's word on one recipient goes within a session, and a stop after it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,6 +72,25 @@ static void a_refusal_holds_for_nobody_else(void **state)
 		3);
 }
 
+/* The reply to that is logged, and the command before is no more. */
+static void a_service_that_stops_ends_the_session(void **state)
+{
+	(void)state;
+	struct smtp_fake *f = smtp_fake_new();
+	struct buf out;
+	buf_init(&out, 1 << 20);
+	f->server.stop = &f->stop;
+	f->stops_at_rcpt = true;
+	struct stream *s = stream_new_memory(
+		STR(HELLO MAIL "RCPT TO:<1@example.org>\r\nRCPT TO:<2@example.org>\r\n"), 0, &out);
+	smtp_serve(s, &f->server);
+	stream_free(s);
+	assert_int_equal(f->asked, 1);
+	assert_non_null(strstr(buf_c(&out), "\r\n421 4.3.2 "));
+	buf_done(&out);
+	smtp_fake_free(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -79,6 +98,7 @@ int main(void)
 		cmocka_unit_test(a_domain_is_asked_about_once),
 		cmocka_unit_test(a_client_is_asked_about_once),
 		cmocka_unit_test(a_refusal_holds_for_nobody_else),
+		cmocka_unit_test(a_service_that_stops_ends_the_session),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
